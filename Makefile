@@ -1,0 +1,79 @@
+# Every command of the project, each in one place; tox.ini and .ci/run call these targets.
+# Needs Python 3.11 or newer with venv, git and make. Another interpreter: make PYTHON=python3.12 ...
+# BIN=<directory> uses the tools of an environment that is ready, and sets nothing up.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+ifdef BIN
+  RUN_READY :=
+  TEST_READY :=
+  DEV_READY :=
+else
+  BIN := $(VENV)/bin
+  RUN_READY := $(VENV)/.ready-run
+  TEST_READY := $(VENV)/.ready-test
+  DEV_READY := $(VENV)/.ready-dev
+endif
+PACKAGING := setup.cfg pyproject.toml
+PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+# Twisted finds its plugins through a cache beside them; written once now, not at every start.
+PLUGIN_CACHE := -c 'from twisted.plugin import IPlugin, getPlugins; list(getPlugins(IPlugin))'
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types check docs bench fuzz clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 14
+
+run: $(RUN_READY)  ## Start the server; flags go into ARGS, as in make run ARGS="--port 7000"
+	@exec $(BIN)/scd $(ARGS)
+
+test: $(TEST_READY)  ## Run all tests, or those named in ARGS; the last line is "N passed, N failed"
+	@$(BIN)/python tests/run.py $(ARGS)
+
+lint: $(DEV_READY)  ## Look for mistakes and bad style
+	@$(BIN)/python -m ruff check .
+
+types: $(DEV_READY)  ## Check the types
+	@$(BIN)/python -m mypy
+
+check: lint types test  ## lint, types and test
+
+docs: $(RUN_READY)  ## Write the generated documentation anew
+	@$(BIN)/python -m superchat.tools.protocol_docs $(ARGS)
+
+bench: $(TEST_READY)  ## Run the benchmarks, each in its quick form
+	@set -e; for benchmark in benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark --quick; done
+
+fuzz: $(TEST_READY)  ## Feed the decoder random bytes
+	@$(BIN)/python -m tests.fuzz.fuzz_wire $(ARGS)
+
+clean:  ## Remove everything that was generated
+	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov build dist _trial_temp*
+	rm -rf src/*.egg-info src/twisted/plugins/dropin.cache
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+	  "SuperChat needs Python 3.11 or newer, and $(PYTHON) is not. Name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || { echo \
+	  "$(PYTHON) has no venv module. Install it (on Debian: apt-get install python3-venv)." >&2; exit 1; }
+	@echo "Setting up $(VENV) ..." >&2
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.ready-run: $(VENV)/.made $(PACKAGING)
+	@$(PIP_INSTALL) --editable .
+	@$(VENV)/bin/python $(PLUGIN_CACHE)
+	@touch $@
+
+$(VENV)/.ready-test: $(VENV)/.made $(PACKAGING)
+	@$(PIP_INSTALL) --editable '.[test]'
+	@$(VENV)/bin/python $(PLUGIN_CACHE)
+	@touch $@ $(VENV)/.ready-run
+
+$(VENV)/.ready-dev: $(VENV)/.made $(PACKAGING)
+	@$(PIP_INSTALL) --editable '.[dev]'
+	@$(VENV)/bin/python $(PLUGIN_CACHE)
+	@touch $@ $(VENV)/.ready-run $(VENV)/.ready-test

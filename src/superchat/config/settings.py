@@ -1,0 +1,134 @@
+"""What can be configured: the one table of sections and keys with their defaults, ranges and meaning.
+
+Environment names, the command line's defaults, the check of etc/superchat.toml and the manual derive from it.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from superchat.config.keys import Key, declared, flag, integer, text, words
+from superchat.config.seeds import SeedChannel, default_channels
+
+_NICKNAME = re.compile(r"[a-zA-Z0-9_-]{3,20}")
+
+
+@attrs.frozen
+class Server:
+    """[server]: where it listens and keeps its data."""
+
+    tcp_port: int = integer(6465, 0, 65535, "Port of the plain TCP transport. 0 = any free port, named in the log.")
+    http_port: int = integer(8080, 0, 65535, "Port of the HTTP server with the WebSocket transport (/ws). 0 = off.")
+    interface: str = text("", 0, 255, 'Address to listen on, for every port. "" = all addresses.')
+    data_directory: str = text(
+        "",
+        0,
+        4096,
+        'Directory of logs and database. "" = $XDG_DATA_HOME/superchat, else ~/.local/share/superchat.',
+    )
+    database_path: str = text("", 0, 4096, 'The database file. "" = superchat.db in the data directory.')
+    admin_users: tuple[str, ...] = words(
+        (),
+        lambda word: _NICKNAME.fullmatch(word) is not None,
+        "nicknames (3 to 20 of a-z A-Z 0-9 - _)",
+        "Nicknames nobody can take: they are reserved for the administrators' accounts.",
+    )
+    shutdown_timeout_seconds: int = integer(
+        5,
+        1,
+        300,
+        "Seconds a stopping server waits for its clients to take what was sent before it cuts them off.",
+    )
+
+
+@attrs.frozen
+class Limits:
+    """[limits]: what one peer may do; 0 means unlimited.
+
+    The upper bounds of what SERVER_CONFIG announces are those of its fields (wire 0x98).
+    """
+
+    max_connections_per_ip: int = integer(10, 0, 255, "Connections from one address (IPv6: one /64). 0 = unlimited.")
+    max_users: int = integer(0, 0, 1_000_000, "Connections to the server in all. 0 = unlimited.")
+    message_rate_limit: int = integer(10, 0, 65535, "Messages a user may post per minute. 0 = unlimited.")
+    max_channel_creates: int = integer(5, 0, 65535, "Channels a user may create per hour. 0 = unlimited.")
+    max_message_length: int = integer(4096, 1, 65000, "Longest message, in bytes.")
+    max_nickname_length: int = integer(20, 3, 20, "Longest nickname, in characters.")
+    session_timeout_seconds: int = integer(
+        120, 0, 604_800, "Seconds without any frame after which a session is closed. 0 = never."
+    )
+    max_thread_subscriptions: int = integer(50, 0, 65535, "Threads a session may subscribe to. 0 = unlimited.")
+    max_channel_subscriptions: int = integer(10, 0, 65535, "Channels a session may subscribe to. 0 = unlimited.")
+    max_frames_per_second: int = integer(
+        100,
+        0,
+        1_000_000,
+        "Frames per second a session may send for long; beyond, its reading pauses. 0 = unlimited.",
+    )
+    frame_burst: int = integer(
+        200, 1, 1_000_000, "Frames a session may send at once before max_frames_per_second counts."
+    )
+    outbox_budget_bytes: int = integer(
+        1_048_576, 65_536, 1_073_741_824, "Bytes waiting for one slow reader at which it is disconnected."
+    )
+
+
+@attrs.frozen
+class Retention:
+    """[retention]: how long messages live."""
+
+    default_retention_hours: int = integer(
+        168, 0, 8760, "Hours a message lives in a [[channels]] entry that names no hours. 0 = for ever."
+    )
+
+
+@attrs.frozen
+class Logging:
+    """[logging]: what is written down."""
+
+    debug: bool = flag(False, "Write debug.log, with a line for every frame; it may hold sensitive information.")
+
+
+@attrs.frozen
+class Discovery:
+    """[discovery]: how the server presents itself."""
+
+    server_name: str = text("SuperChat Server", 1, 100, "Name of the server, in the log's start line.")
+    server_description: str = text(
+        "A SuperChat community server", 0, 500, "One sentence about the server, in the log's start line."
+    )
+
+
+@attrs.frozen
+class Config:
+    """What the server was told. `load` makes its paths absolute; `file` is the file it came from, if any."""
+
+    server: Server = attrs.field(factory=Server)
+    limits: Limits = attrs.field(factory=Limits)
+    retention: Retention = attrs.field(factory=Retention)
+    logging: Logging = attrs.field(factory=Logging)
+    discovery: Discovery = attrs.field(factory=Discovery)
+    channels: tuple[SeedChannel, ...] = attrs.field(factory=default_channels)
+    file: Path | None = None
+
+    @property
+    def data_directory(self) -> Path:
+        return Path(self.server.data_directory)
+
+    @property
+    def database_path(self) -> Path:
+        return Path(self.server.database_path)
+
+
+SECTIONS: Mapping[str, type] = {
+    "server": Server,
+    "limits": Limits,
+    "retention": Retention,
+    "logging": Logging,
+    "discovery": Discovery,
+}
+KEYS: Mapping[str, Key] = {
+    f"{section}.{name}": key for section, cls in SECTIONS.items() for name, key in declared(cls).items()
+}

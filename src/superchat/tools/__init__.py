@@ -1,0 +1,1 @@
+"""Console scripts: the only package beside `tap` that may use the global reactor."""
