@@ -1,0 +1,1 @@
+"""Tests of superchat.wire: declarations, codec, frames, and one peer's stream."""
