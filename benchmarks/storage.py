@@ -1,0 +1,209 @@
+"""How fast SQLite storage is, and whether a long history makes it slower.
+
+    python benchmarks/storage.py [--quick] [--folder FOLDER]
+
+Reads, counts and starts are timed on a short and on a long history: a ratio near 1 means that the cost does not
+depend on how much was ever posted. Appending is set beside a bare loop that commits every row, measured in the
+same run on the same disk. Everything is as durable as in the server: WAL, synchronous=FULL.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from statistics import median, quantiles
+
+import attrs
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.task import react
+
+from superchat.model import Message, NewChannel, NewMessage
+from superchat.storage.requests import ThreadedReactor
+from superchat.storage.sqlite import SQLiteStorage
+
+CHANNELS = 5
+THREAD_LENGTH = 20
+LONG_THREAD_SHARE = 10  # every tenth message goes to one thread, which thus grows with the history
+PAGE = 50
+CONTENT = b"a message of ordinary length, as people write them to each other all day long"
+START_MS = 1_750_000_000_000
+
+
+@attrs.define
+class History:
+    """A filled database and what to ask of it."""
+
+    storage: SQLiteStorage
+    messages: int = 0
+    long_thread: Message | None = None
+    roots: list[int] = attrs.Factory(list)
+
+    @property
+    def now_ms(self) -> int:
+        return START_MS + self.messages
+
+    def new(self, parent_id: int | None, channel_id: int) -> NewMessage:
+        self.messages += 1
+        return NewMessage(channel_id, parent_id, "benchmark", 1, CONTENT, self.now_ms)
+
+
+async def fill(history: History, size: int) -> None:
+    """Write ``size`` messages: threads of some twenty replies in five channels, and one long thread."""
+    storage = history.storage
+    for number in range(1, CHANNELS + 1):
+        await storage.create_channel(NewChannel(f"channel{number}", "", "", 1, 0), START_MS)
+    history.long_thread = await storage.append_message(history.new(None, 1))
+    while history.messages < size:
+        starts = [history.new(None, 1 + n % CHANNELS) for n in range(40)]
+        roots = await gatherResults([storage.append_message(start) for start in starts])
+        history.roots += [root.id for root in roots]
+        await gatherResults([storage.append_message(reply) for reply in replies(history, roots)])
+
+
+def replies(history: History, roots: Sequence[Message]) -> list[NewMessage]:
+    """Answers to each of ``roots``, interleaved, and the long thread's share."""
+    assert history.long_thread is not None
+    made = []
+    for n in range(len(roots) * THREAD_LENGTH):
+        root = history.long_thread if n % LONG_THREAD_SHARE == 0 else roots[n % len(roots)]
+        made.append(history.new(root.id, root.channel_id))
+    return made
+
+
+async def typical_microseconds(action: Callable[[], Awaitable[object]], times: int = 300) -> float:
+    """The median time of one ``action``, awaited one after the other."""
+    taken = []
+    for _ in range(times):
+        begin = time.perf_counter()
+        await action()
+        taken.append(time.perf_counter() - begin)
+    return median(taken) * 1e6
+
+
+async def measure_reads(history: History) -> dict[str, float]:
+    """Microseconds of every kind of read, through threads, as a session sees them."""
+    storage, long_thread, dice = history.storage, history.long_thread, random.Random(7)
+    assert long_thread is not None
+    recent_ms = history.now_ms - 200
+
+    def channel() -> int:
+        return dice.randrange(CHANNELS) + 1
+
+    def root() -> int:
+        return dice.choice(history.roots)
+
+    kinds: dict[str, Callable[[], Awaitable[object]]] = {
+        "newest roots": lambda: storage.root_page(channel(), PAGE, None, None),
+        "roots before": lambda: storage.root_page(channel(), PAGE, root(), None),
+        "roots after": lambda: storage.root_page(channel(), PAGE, None, root()),
+        "a thread": lambda: storage.thread_page(root(), PAGE, None, None),
+        "the long thread": lambda: storage.thread_page(long_thread.id, PAGE, None, None),
+        "long thread before": lambda: storage.thread_page(long_thread.id, PAGE, root(), None),
+        "count in a channel": lambda: storage.count_since(channel(), recent_ms),
+        "count in a thread": lambda: storage.count_since(1, recent_ms, root_id=long_thread.id),
+    }
+    return {kind: await typical_microseconds(action) for kind, action in kinds.items()}
+
+
+async def measure_start(reactor: ThreadedReactor, path: Path) -> float:
+    """Microseconds of opening a database that is there."""
+    taken = []
+    for _ in range(10):
+        storage = SQLiteStorage(path, reactor)
+        begin = time.perf_counter()
+        await storage.open()
+        taken.append(time.perf_counter() - begin)
+        await storage.close()
+    return median(taken) * 1e6
+
+
+async def measure_history(reactor: ThreadedReactor, path: Path, size: int) -> dict[str, float]:
+    history = History(SQLiteStorage(path, reactor))
+    await history.storage.open()
+    begin = time.perf_counter()
+    await fill(history, size)
+    print(f"  {size:,} messages written at {size / (time.perf_counter() - begin):,.0f} a second")
+    results = await measure_reads(history)
+    await history.storage.close()
+    results["start"] = await measure_start(reactor, path)
+    print(f"  {path.stat().st_size / size:,.0f} bytes of disk a message")
+    return results
+
+
+async def compare_histories(reactor: ThreadedReactor, folder: Path, short: int, long: int) -> None:
+    print(f"microseconds with {short:,} and with {long:,} messages, and their ratio")
+    small = await measure_history(reactor, folder / "short.db", short)
+    large = await measure_history(reactor, folder / "long.db", long)
+    for kind, cost in small.items():
+        print(f"  {kind:20}{cost:8,.0f} {large[kind]:8,.0f}   x {large[kind] / cost:.2f}")
+
+
+def commit_every_row(path: Path, seconds: float) -> float:
+    """Rows a second of the plainest loop there is, as a yardstick for this disk."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("CREATE TABLE message (id INTEGER PRIMARY KEY, channel_id, content, created_at)")
+    rows, begin = 0, time.perf_counter()
+    while time.perf_counter() - begin < seconds:
+        connection.execute("INSERT INTO message (channel_id, content, created_at) VALUES (?, ?, ?)", (1, CONTENT, rows))
+        rows += 1
+    connection.close()
+    return rows / seconds
+
+
+async def append_together(history: History, appenders: int, seconds: float) -> tuple[float, list[float]]:
+    """Rows a second of ``appenders`` who each post again as soon as they are confirmed, and their waits."""
+    waits: list[float] = []
+    begin = time.perf_counter()
+
+    async def append() -> None:
+        while (asked := time.perf_counter()) - begin < seconds:
+            await history.storage.append_message(history.new(None, 1))
+            waits.append(time.perf_counter() - asked)
+
+    await gatherResults([Deferred.fromCoroutine(append()) for _ in range(appenders)])
+    return len(waits) / (time.perf_counter() - begin), waits
+
+
+async def compare_appending(reactor: ThreadedReactor, folder: Path, seconds: float) -> None:
+    history = History(SQLiteStorage(folder / "appending.db", reactor))
+    await history.storage.open()
+    await history.storage.create_channel(NewChannel("general", "", "", 1, 0), START_MS)
+    yardstick = commit_every_row(folder / "yardstick.db", seconds)
+    print(f"durable rows a second; a bare loop that commits every row: {yardstick:,.0f}")
+    for appenders in (1, 50, 200):
+        rate, waits = await append_together(history, appenders, seconds)
+        percentiles = quantiles(waits, n=100)
+        print(
+            f"  {appenders:4} appenders {rate:8,.0f}   x {rate / yardstick:5.2f}"
+            f"   p50 {percentiles[49] * 1e3:.1f} ms, p99 {percentiles[98] * 1e3:.1f} ms"
+        )
+    statistics = history.storage.statistics()
+    print(f"  {statistics.operations:,} in {statistics.commits:,} commits, at most {statistics.largest_batch}")
+    await history.storage.close()
+
+
+async def run(reactor: ThreadedReactor, options: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name)
+        await compare_appending(reactor, folder, 1.0 if options.quick else 3.0)
+        await compare_histories(reactor, folder, 10_000, 100_000 if options.quick else 1_000_000)
+
+
+def main(arguments: Sequence[str] = sys.argv[1:]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="ten times less history, in under 20 seconds")
+    parser.add_argument("--folder", default=".", help="where to put the databases; a real disk (default: here)")
+    options = parser.parse_args(arguments)
+    react(lambda reactor: Deferred.fromCoroutine(run(reactor, options)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Where channels and messages live: one interface, engines in memory and on SQLite."""

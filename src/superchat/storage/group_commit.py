@@ -1,0 +1,200 @@
+"""One thread that commits what many ask for in as few transactions as it can."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import groupby
+from operator import attrgetter
+from threading import Condition, Thread
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
+
+from superchat.storage.interface import Unavailable
+from superchat.storage.requests import (
+    BulkOperation,
+    Operation,
+    Request,
+    Requests,
+    ThreadedReactor,
+    run_each,
+    run_together,
+)
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+class _Spoiled(Exception):
+    """An operation failed in a way that leaves the transaction unfit to commit; the cause says how."""
+
+
+class GroupCommit:
+    """Runs operations one after the other in transactions; all that arrive during a commit share the next.
+
+    An operation is called with the connection inside a transaction, in the thread of the writer. It MUST NOT
+    begin or end transactions, and may raise. If it raises before it wrote anything, other than a
+    sqlite3.Error, only its own Deferred fails. Otherwise the transaction is rolled back and each operation
+    of the batch is tried again in a transaction of its own, so an operation MUST NOT mind being called twice.
+    When a transaction cannot be begun or committed, all of its operations fail.
+
+    A Deferred fires after COMMIT has returned: in order of submission, all of one batch in one reactor turn.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: ThreadedReactor,
+        connect: Callable[[], sqlite3.Connection],
+        *,
+        max_pending: int = 50_000,
+        max_batch: int = 1_000,
+    ) -> None:
+        self.commits = 0
+        self.operations = 0
+        self.largest_batch = 0
+        self._reactor = reactor
+        self._connect = connect
+        self._connection: sqlite3.Connection | None = None
+        self._requests = Requests(reactor, max_pending)
+        self._max_batch = max_batch
+        self._queue: list[Request[Any]] = []
+        self._changed = Condition()
+        self._stopping = False
+        self._stopped: Deferred[None] = Deferred()
+        self._thread = Thread(target=self._run, name="superchat-writer", daemon=True)
+
+    @property
+    def pending(self) -> int:
+        """Operations whose Deferreds have not fired yet."""
+        return self._requests.pending
+
+    def start(self) -> None:
+        """Connect, and start the writer's thread. Raises sqlite3.Error."""
+        self._connection = self._connect()
+        self._thread.start()
+
+    def submit(self, operation: Operation[T]) -> Deferred[T]:
+        """Have ``operation`` run and committed; call on the reactor's thread.
+
+        The Deferred fires with what it returned, or fails with what it raised, or with Unavailable: at once
+        when more than ``max_pending`` operations wait, or after ``stop``.
+        """
+        return self.submit_to(run_each, operation)
+
+    def submit_to(self, run: BulkOperation[A, T], argument: A) -> Deferred[T]:
+        """Like ``submit``, for an operation that costs less when it is done for many at once.
+
+        ``run`` is called with the arguments of all requests for the very same ``run`` that follow each other
+        in a batch. What it returns for each is its outcome, or the refusal when that is an exception. What
+        it raises counts against the transaction.
+        """
+        if self._stopping:
+            return fail(Unavailable("the storage is closed"))
+        try:
+            request = self._requests.admit(run, argument)
+        except Unavailable as full:
+            return fail(full)
+        with self._changed:
+            self._queue.append(request)
+            self._changed.notify()
+        return request.deferred
+
+    def stop(self) -> Deferred[None]:
+        """Commit what was submitted, then end the thread and close its connection. Call once."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        return self._stopped
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            try:
+                self._commit(batch)
+            except BaseException as error:  # noqa: BLE001 (whatever it was, the next batch deserves its try)
+                self._log.failure("the writer of the database failed, and goes on")
+                self._fail(batch, error)
+            self._requests.answer(batch)
+        self._disconnect()
+        self._reactor.callFromThread(self._finish)
+
+    def _next_batch(self) -> list[Request[Any]]:
+        """Wait for something to do; nothing means that the end has come."""
+        with self._changed:
+            while not self._queue and not self._stopping:
+                self._changed.wait()
+            batch = self._queue[: self._max_batch]
+            del self._queue[: self._max_batch]
+            return batch
+
+    def _finish(self) -> None:
+        self._thread.join()
+        self._stopped.callback(None)
+
+    def _commit(self, batch: list[Request[Any]]) -> None:
+        """Give every request of ``batch`` its outcome."""
+        try:
+            self._transact(batch)
+        except _Spoiled:
+            self._commit_one_by_one(batch)
+        except (sqlite3.Error, Unavailable) as error:
+            self._fail(batch, error)
+
+    def _commit_one_by_one(self, batch: list[Request[Any]]) -> None:
+        for index, request in enumerate(batch):
+            try:
+                self._transact([request])
+            except _Spoiled as spoiled:
+                request.settle(spoiled.args[0])
+            except (sqlite3.Error, Unavailable) as error:
+                # No transaction can be had: each of the rest would wait for the same answer.
+                self._fail(batch[index:], error)
+                return
+
+    def _transact(self, batch: list[Request[Any]]) -> None:
+        connection = self._connected()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            self._run_all(batch, connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back(connection)
+            raise
+        self.commits += 1
+        self.operations += len(batch)
+        self.largest_batch = max(self.largest_batch, len(batch))
+
+    def _run_all(self, batch: list[Request[Any]], connection: sqlite3.Connection) -> None:
+        try:
+            for _, requests in groupby(batch, key=attrgetter("run")):
+                run_together([*requests], connection)
+        except Exception as error:
+            raise _Spoiled(error) from error
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        """Some errors have rolled back already; a connection that cannot is replaced by a new one."""
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    @staticmethod
+    def _fail(batch: list[Request[Any]], error: BaseException) -> None:
+        for request in batch:
+            request.settle(error)

@@ -1,0 +1,183 @@
+"""Brings a database file to the schema that this release knows, or makes a new one."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+
+import attrs
+from twisted.logger import Logger
+
+from superchat.storage.connections import connect, make_private, sync
+from superchat.storage.interface import SchemaTooNew, StorageError
+
+_log = Logger()
+
+# Tells our files from everybody else's SQLite files; "SChA" in ASCII.
+APPLICATION_ID = 0x53436841
+
+_CREATE_TABLE = """
+CREATE TABLE schema_migrations (
+    version INTEGER PRIMARY KEY,  -- the number that the migration's file begins with
+    name TEXT NOT NULL,           -- the rest of that file's name
+    applied_at INTEGER NOT NULL   -- Unix milliseconds
+)
+"""
+
+
+@attrs.frozen
+class Migration:
+    """One step of the schema, applied once to each database, in a transaction of its own."""
+
+    version: int
+    name: str
+    sql: str
+
+
+def shipped() -> tuple[Migration, ...]:
+    """All migrations of this release, by version; ``schema/0001_name.sql`` is version 1."""
+    folder = files("superchat.storage") / "schema"
+    found = []
+    for file in folder.iterdir():
+        stem, _, suffix = file.name.rpartition(".")
+        if suffix == "sql":
+            version, _, name = stem.partition("_")
+            found.append(Migration(int(version), name, file.read_text("utf-8")))
+    return tuple(sorted(found, key=lambda migration: migration.version))
+
+
+def prepare(path: Path, now_seconds: float, migrations: Sequence[Migration]) -> bool:
+    """Make sure that a database with all of ``migrations`` is at ``path``; returns whether it is new.
+
+    An existing one is backed up beside itself before anything is changed. Raises SchemaTooNew, or
+    StorageError with a sentence that names the file and what is wrong with it.
+    """
+    path = path.resolve()
+    try:
+        if path.exists() and path.stat().st_size:
+            _upgrade(path, now_seconds, migrations)
+            return False
+        _create(path, now_seconds, migrations)
+        return True
+    except (sqlite3.Error, OSError) as error:
+        raise StorageError(f"cannot open the database {path}: {error}") from error
+
+
+def _create(path: Path, now_seconds: float, migrations: Sequence[Migration]) -> None:
+    """Build beside the target and rename: a crash leaves either nothing at ``path`` or all of it."""
+    _refuse_orphans(path)
+    draft = _beside(path, ".new")
+    for leftover in (draft, _beside(draft, "-wal"), _beside(draft, "-shm"), _beside(draft, "-journal")):
+        leftover.unlink(missing_ok=True)
+    make_private(draft)
+    with closing(connect(draft)) as connection:
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(_CREATE_TABLE)
+        for migration in migrations:
+            _apply(migration, now_seconds, connection)
+        _use_write_ahead_log(connection)
+    sync(draft)
+    os.replace(draft, path)
+    sync(path.parent)
+
+
+def _refuse_orphans(path: Path) -> None:
+    """SQLite would pour the log of a lost database into a new one of the same name."""
+    for orphan in (_beside(path, "-wal"), _beside(path, "-journal")):
+        if orphan.exists():
+            raise StorageError(
+                f"{path} is missing or empty, but {orphan.name} is there and may hold messages of it: "
+                "put the database back, or move that file away to begin a new one"
+            )
+
+
+def _upgrade(path: Path, now_seconds: float, migrations: Sequence[Migration]) -> None:
+    with closing(connect(path)) as connection:
+        current = _version(path, connection)
+        newest = max(migration.version for migration in migrations)
+        if current > newest:
+            raise SchemaTooNew(
+                f"{path} has schema version {current}, made by a later release; this release knows versions "
+                f"up to {newest}. Run the later release, or put back the backup from before its upgrade"
+            )
+        _use_write_ahead_log(connection)
+        connection.execute("BEGIN IMMEDIATE")  # better to learn here than later that nothing can be written
+        connection.execute("ROLLBACK")
+        pending = [migration for migration in migrations if migration.version > current]
+        if pending:
+            _back_up(path, current, now_seconds, connection)
+        for migration in pending:
+            _apply(migration, now_seconds, connection)
+
+
+def _version(path: Path, connection: sqlite3.Connection) -> int:
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    if application_id != APPLICATION_ID:
+        raise StorageError(f"{path} is an SQLite database, but none that this server made")
+    (version,) = connection.execute("SELECT max(version) FROM schema_migrations").fetchone()
+    return int(version)
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise StorageError(
+            "the database's folder does not support SQLite's write-ahead log (is it a network file system?)"
+        )
+
+
+def _back_up(path: Path, version: int, now_seconds: float, connection: sqlite3.Connection) -> None:
+    """Copy what is committed, the write-ahead log's part too, which the reference forgot (reference W29)."""
+    moment = datetime.fromtimestamp(now_seconds, UTC).astimezone()
+    backup = _beside(path, f".backup-v{version}-{moment:%Y%m%d-%H%M%S}")
+    draft = _beside(backup, ".part")
+    draft.unlink(missing_ok=True)
+    make_private(draft)
+    with closing(sqlite3.connect(draft)) as copy:
+        connection.backup(copy)
+    sync(draft)
+    os.replace(draft, backup)
+    sync(path.parent)
+    _log.info("backed up the database to {backup}", backup=str(backup))
+
+
+def _apply(migration: Migration, now_seconds: float, connection: sqlite3.Connection) -> None:
+    """Apply all of ``migration`` or nothing; the connection is of no more use when this raises."""
+    # A table is rebuilt by dropping the old one, which would delete what points to it.
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in _statements(migration.sql):
+            connection.execute(statement)
+        orphans = connection.execute("PRAGMA foreign_key_check").fetchall()
+        if orphans:
+            raise StorageError(f"{len(orphans)} rows would point to nothing")
+    except (sqlite3.Error, StorageError) as error:
+        raise StorageError(
+            f"migration {migration.version} ({migration.name}) failed and was undone: {error}"
+        ) from error
+    applied = (migration.version, migration.name, int(now_seconds * 1000))
+    connection.execute("INSERT INTO schema_migrations (version, name, applied_at) VALUES (?, ?, ?)", applied)
+    connection.execute("COMMIT")
+    _log.info("migrated the database to version {version}", version=migration.version)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Split ``script``, one at a time because sqlite3's executescript would commit what is open."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    if statement.strip():
+        yield statement
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)

@@ -1,0 +1,130 @@
+"""Storage on one SQLite file: a writer that commits in groups, and readers that never wait for it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred, execute, fail, succeed
+from zope.interface import implementer
+
+from superchat.ids import Snowflakes
+from superchat.model import Channel, Message, NewChannel, NewMessage
+from superchat.storage import reads, writes
+from superchat.storage.connections import connect
+from superchat.storage.group_commit import GroupCommit
+from superchat.storage.interface import IStorage, Statistics, StorageError, Unavailable
+from superchat.storage.migrations import Migration, prepare, shipped
+from superchat.storage.read_pool import ReadPool
+from superchat.storage.reads import Cursor
+from superchat.storage.requests import Operation, ThreadedReactor
+
+T = TypeVar("T")
+
+
+@implementer(IStorage)
+class SQLiteStorage:
+    """``IStorage`` in the file ``path``, made with mode 0600 when it is missing; its folder must be there.
+
+    ``open`` starts threads, so it belongs after a daemon's fork. ``max_pending`` bounds the writes, and the
+    reads, that may wait; more fail at once with ``Unavailable``. An object can be opened again once ``close``
+    has fired.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        reactor: ThreadedReactor,
+        read_threads: int = 2,
+        *,
+        max_pending: int = 50_000,
+        migrations: Sequence[Migration] | None = None,
+    ) -> None:
+        self.is_new = False
+        self._path = path
+        self._reactor = reactor
+        self._read_threads = read_threads
+        self._max_pending = max_pending
+        self._migrations = shipped() if migrations is None else migrations
+        self._append = partial(writes.append_messages, Snowflakes())
+        self._is_open = False
+        self._writer = self._new_writer()
+        self._readers = self._new_readers()
+
+    def open(self) -> Deferred[None]:
+        return execute(self._open)
+
+    def close(self) -> Deferred[None]:
+        if not self._is_open:
+            return succeed(None)
+        self._is_open = False
+        # The last connection to close empties the write-ahead log, which only the writer's may do.
+        return self._readers.stop().addCallback(lambda _: self._writer.stop())
+
+    def channels(self) -> Deferred[list[Channel]]:
+        return self._read(reads.channels)
+
+    def create_channel(self, new: NewChannel, created_at: int) -> Deferred[Channel]:
+        return self._write(partial(writes.create_channel, new, created_at))
+
+    def append_message(self, new: NewMessage) -> Deferred[Message]:
+        if not self._is_open:
+            return fail(Unavailable("the storage is closed"))
+        return self._writer.submit_to(self._append, new)
+
+    def delete_message(self, message_id: int, text: bytes, deleted_at: int, deleted_by: str) -> Deferred[Message]:
+        return self._write(partial(writes.delete_message, message_id, text, deleted_at, deleted_by))
+
+    def message(self, message_id: int) -> Deferred[Message | None]:
+        return self._read(partial(reads.message, message_id))
+
+    def root_page(
+        self, channel_id: int, limit: int, before_id: int | None, after_id: int | None
+    ) -> Deferred[list[Message]]:
+        return self._read(partial(reads.root_page, channel_id, Cursor(limit, before_id, after_id)))
+
+    def thread_page(
+        self, parent_id: int, limit: int, before_id: int | None, after_id: int | None
+    ) -> Deferred[list[Message]]:
+        return self._read(partial(reads.thread_page, parent_id, Cursor(limit, before_id, after_id)))
+
+    def count_since(self, channel_id: int, since_ms: int, *, root_id: int | None = None) -> Deferred[int]:
+        return self._read(partial(reads.count_since, channel_id, since_ms, root_id))
+
+    def statistics(self) -> Statistics:
+        writer = self._writer
+        return Statistics(writer.commits, writer.operations, writer.largest_batch, writer.pending)
+
+    def _open(self) -> None:
+        self.is_new = prepare(self._path, self._reactor.seconds(), self._migrations)
+        self._writer = self._new_writer()
+        self._readers = self._new_readers()
+        try:
+            with closing(connect(self._path)) as connection:
+                self._append = partial(writes.append_messages, Snowflakes(reads.last_message_id(connection)))
+            self._writer.start()
+        except sqlite3.Error as error:
+            raise StorageError(f"cannot open the database {self._path}: {error}") from error
+        self._readers.start()
+        self._is_open = True
+
+    def _new_writer(self) -> GroupCommit:
+        return GroupCommit(self._reactor, partial(connect, self._path), max_pending=self._max_pending)
+
+    def _new_readers(self) -> ReadPool:
+        connect_reader = partial(connect, self._path, read_only=True)
+        return ReadPool(self._reactor, connect_reader, threads=self._read_threads, max_pending=self._max_pending)
+
+    def _write(self, operation: Operation[T]) -> Deferred[T]:
+        if not self._is_open:
+            return fail(Unavailable("the storage is closed"))
+        return self._writer.submit(operation)
+
+    def _read(self, operation: Operation[T]) -> Deferred[T]:
+        if not self._is_open:
+            return fail(Unavailable("the storage is closed"))
+        return self._readers.submit(operation)

@@ -1,0 +1,163 @@
+"""What each writing method of the storage does to an SQLite connection; the transaction is the caller's."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+import attrs
+
+from superchat.ids import Snowflakes
+from superchat.model import Channel, Message, NewChannel, NewMessage
+from superchat.storage import queries, reads
+from superchat.storage.integers import key
+from superchat.storage.interface import (
+    AlreadyDeleted,
+    DuplicateName,
+    ForeignParent,
+    StorageError,
+    UnknownChannel,
+    UnknownMessage,
+    UnknownParent,
+)
+
+
+def create_channel(new: NewChannel, created_at: int, connection: sqlite3.Connection) -> Channel:
+    """See ``IStorage.create_channel``."""
+    if new.parent_id != key(new.parent_id):
+        raise _no_such_channel(new.parent_id)
+    row = (
+        new.name,
+        new.name.casefold(),
+        new.display_name,
+        new.description,
+        new.channel_type,
+        new.retention_hours,
+        new.parent_id,
+        created_at,
+    )
+    try:
+        channel_id = connection.execute(queries.INSERT_CHANNEL, row).lastrowid
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorname == "SQLITE_CONSTRAINT_UNIQUE":
+            raise DuplicateName(f"there is a channel {new.name!r} already") from error
+        if error.sqlite_errorname == "SQLITE_CONSTRAINT_FOREIGNKEY":
+            raise _no_such_channel(new.parent_id) from error
+        raise
+    assert channel_id is not None
+    return Channel(id=channel_id, created_at=created_at, **attrs.asdict(new))
+
+
+def delete_message(
+    message_id: int, text: bytes, deleted_at: int, deleted_by: str, connection: sqlite3.Connection
+) -> Message:
+    """See ``IStorage.delete_message``."""
+    original = reads.message(message_id, connection)
+    if original is None:
+        raise UnknownMessage(f"there is no message {message_id}")
+    if original.deleted_at is not None:
+        raise AlreadyDeleted(f"message {message_id} is deleted already")
+    version = (message_id, "deleted", original.content, original.author_nickname, deleted_at, deleted_by)
+    connection.execute(queries.INSERT_VERSION, version)
+    connection.execute(queries.DELETE_CONTENT, (text, deleted_at, message_id))
+    if original.parent_id is not None:
+        _count_for_ancestors({original.parent_id: -1}, connection)
+    return attrs.evolve(original, content=text, deleted_at=deleted_at)
+
+
+def append_messages(
+    ids: Snowflakes, news: Sequence[NewMessage], connection: sqlite3.Connection
+) -> list[Message | StorageError]:
+    """Do ``IStorage.append_message`` for all of ``news``; in their order, each message or why it was refused.
+
+    Ids are taken here, so that they ascend as commits do. A handful of statements does it for any number of
+    messages: every statement gives up the interpreter's lock, and may wait long for a busy reactor to return
+    it.
+    """
+    places = _Places.of(news, connection)
+    outcomes = [places.place(new, ids) for new in news]
+    messages = [outcome for outcome in outcomes if isinstance(outcome, Message)]
+    _insert(messages, connection)
+    replied_to = Counter(reply.parent_id for reply in messages if reply.parent_id is not None)
+    if replied_to:
+        _count_for_ancestors(replied_to, connection)
+    return outcomes
+
+
+@attrs.frozen
+class _Places:
+    """What must be known of the channels and parents that new messages name."""
+
+    channels: set[int]
+    threads: dict[int, tuple[int, int]]  # message id: its root id and channel id
+
+    @classmethod
+    def of(cls, news: Sequence[NewMessage], connection: sqlite3.Connection) -> _Places:
+        parents = {new.parent_id for new in news if key(new.parent_id) is not None}
+        places = {new.channel_id for new in news if key(new.channel_id) is not None}
+        wanted = (json.dumps([*parents]), json.dumps([*places]))
+        threads, channels = connection.execute(queries.PLACES, wanted).fetchone()
+        found = {parent: (root, place) for parent, root, place in json.loads(threads)}
+        return cls(set(json.loads(channels)), found)
+
+    def place(self, new: NewMessage, ids: Snowflakes) -> Message | StorageError:
+        """Give ``new`` its id and its thread, or say why it cannot be posted."""
+        root_id = None
+        if new.parent_id is not None:
+            root_id, channel_id = self.threads.get(new.parent_id, (None, None))
+            if root_id is None:
+                return UnknownParent(f"there is no message {new.parent_id}")
+            if channel_id != new.channel_id:
+                return ForeignParent(f"message {new.parent_id} is in another channel")
+        elif new.channel_id not in self.channels:
+            return _no_such_channel(new.channel_id)
+        message_id = ids.next(new.created_at)
+        return Message(
+            message_id,
+            new.channel_id,
+            new.parent_id,
+            message_id if root_id is None else root_id,
+            new.author_nickname,
+            new.author_session,
+            new.content,
+            new.created_at,
+        )
+
+
+def _no_such_channel(channel_id: int | None) -> UnknownChannel:
+    return UnknownChannel(f"there is no channel {channel_id}")
+
+
+def _insert(messages: Sequence[Message], connection: sqlite3.Connection) -> None:
+    for chunk in _chunks(messages):
+        values = chain.from_iterable(
+            (
+                message.id,
+                message.channel_id,
+                message.parent_id,
+                message.root_id,
+                message.author_nickname,
+                message.author_session,
+                message.content,
+                message.created_at,
+            )
+            for message in chunk
+        )
+        connection.execute(queries.INSERT_MESSAGES[len(chunk)], [*values])
+
+
+def _chunks(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    """Split into the sizes that there are statements for, greatest first."""
+    begin = 0
+    for size in queries.INSERT_MESSAGES:
+        while len(messages) - begin >= size:
+            yield messages[begin : begin + size]
+            begin += size
+
+
+def _count_for_ancestors(changes: dict[int, int], connection: sqlite3.Connection) -> None:
+    """Add to ``reply_count`` of each message in ``changes``, and of all above it."""
+    connection.execute(queries.COUNT_FOR_ANCESTORS, (json.dumps([*changes.items()]),))

@@ -1,0 +1,163 @@
+"""No statement's cost grows with what was ever posted."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from superchat.ids import Snowflakes
+from superchat.model import Message, NewChannel, NewMessage
+from superchat.storage import queries, reads, writes
+from superchat.storage.connections import connect
+from superchat.storage.migrations import prepare, shipped
+from superchat.storage.reads import Cursor
+
+NOON_MS = 1_750_000_000_000
+PAGES = (queries.ROOTS_BEFORE, queries.ROOTS_AFTER, queries.REPLIES_BEFORE, queries.REPLIES_AFTER)
+COUNTS = (queries.COUNT_IN_CHANNEL, queries.COUNT_IN_THREAD)
+
+
+def statements() -> Iterator[str]:
+    """All there are."""
+    for name, value in vars(queries).items():
+        if name.isupper() and not name.startswith("_"):
+            yield from value.values() if isinstance(value, dict) else [value]
+
+
+class QueryTests(SynchronousTestCase):
+    """What SQLite does for each statement, on the schema as it is shipped."""
+
+    def setUp(self) -> None:
+        path = Path(self.mktemp())
+        prepare(path, 0, shipped())
+        self.connection = connect(path)
+        self.addCleanup(self.connection.close)
+        self.ids = Snowflakes()
+        self.channel = writes.create_channel(NewChannel("general", "", "", 1, 0), NOON_MS, self.connection)
+
+    def append(self, count: int, parent: Message | None = None) -> list[Message]:
+        new = NewMessage(self.channel.id, None if parent is None else parent.id, "anna", 1, b"x" * 100, NOON_MS)
+        self.connection.execute("BEGIN")
+        appended = writes.append_messages(self.ids, [new] * count, self.connection)
+        self.connection.execute("COMMIT")
+        return [message for message in appended if isinstance(message, Message)]
+
+    def delete(self, messages: list[Message]) -> None:
+        self.connection.execute("BEGIN")
+        for message in messages:
+            writes.delete_message(message.id, b"", NOON_MS, "", self.connection)
+        self.connection.execute("COMMIT")
+
+    def plan(self, statement: str) -> list[str]:
+        wanted = [json.dumps([1])] * statement.count("?")
+        return [step for *_, step in self.connection.execute(f"EXPLAIN QUERY PLAN {statement}", wanted)]
+
+    def instructions(self, action: Callable[[sqlite3.Connection], object]) -> int:
+        """How many steps of SQLite's virtual machine ``action`` takes: its cost without a clock."""
+        steps = 0
+
+        def count() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        self.connection.set_progress_handler(count, 1)
+        action(self.connection)
+        self.connection.set_progress_handler(None, 0)
+        return steps
+
+    def assert_about_as_cheap(self, cost: int, before: int) -> None:
+        """What is at the end of an index, or not, makes a few instructions' difference."""
+        self.assertLessEqual(cost, before * 1.1)
+
+    def test_no_statement_scans_messages(self) -> None:
+        """Every statement finds messages by an index (reference P3, P6)."""
+        for statement in statements():
+            for step in self.plan(statement):
+                self.assertNotRegex(step, r"SCAN (message|reply|m)\b", statement)
+
+    def test_pages_are_read_in_index_order(self) -> None:
+        """A page is not sorted: its index is read from the cursor on, as far as its limit."""
+        for statement in PAGES:
+            self.assertEqual(len(self.plan(statement)), 1, statement)
+            self.assertRegex(self.plan(statement)[0], r"SEARCH message USING INDEX message_(root|reply) \(.*id[<>]\?\)")
+
+    def test_counts_read_their_index_only(self) -> None:
+        """Counting touches no message, only index entries newer than the time (reference P6)."""
+        for statement in COUNTS:
+            self.assertEqual(len(self.plan(statement)), 1, statement)
+            self.assertRegex(self.plan(statement)[0], r"SEARCH message USING COVERING INDEX .*created_at>\?\)")
+
+    def test_subtree_sorts_ids_only(self) -> None:
+        """Below a reply the tree is walked in an index, and only the page's messages are read whole."""
+        for statement in (queries.SUBTREE_BEFORE, queries.SUBTREE_AFTER):
+            plan = self.plan(statement)
+            self.assertEqual(sum("USING COVERING INDEX message_parent" in step for step in plan), 2)
+            self.assertTrue(plan[0].startswith("SEARCH message USING INTEGER PRIMARY KEY"))
+
+    def test_keys_are_checked_by_index(self) -> None:
+        """Removing a thread, as retention will, looks up what points to it by index (decisions 4.11)."""
+        small, large = self.append(1)[0], self.append(1)[0]
+        self.append(5, small)
+        self.append(5, large)
+
+        def remove(root: Message, connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM message WHERE root_id = ?", (root.id,))
+
+        before = self.instructions(partial(remove, small))
+        self.append(2000)
+        self.assert_about_as_cheap(self.instructions(partial(remove, large)), before)
+
+    def test_reads_cost_the_same_whatever_came_before(self) -> None:
+        """Pages, counts and single messages cost the same after a long history, deleted messages included."""
+        root = self.append(60)[0]
+        reply = self.append(60, root)[0]
+        self.append(60, reply)
+        nothing = Cursor(50, None, None)
+        actions: list[Callable[[sqlite3.Connection], object]] = [
+            partial(reads.root_page, self.channel.id, nothing),
+            partial(reads.root_page, self.channel.id, Cursor(50, None, 0)),
+            partial(reads.thread_page, root.id, nothing),
+            partial(reads.thread_page, root.id, Cursor(50, None, 0)),
+            partial(reads.thread_page, reply.id, nothing),
+            partial(reads.count_since, self.channel.id, NOON_MS, None),
+            partial(reads.count_since, self.channel.id, NOON_MS, root.id),
+            partial(reads.message, reply.id),
+            reads.last_message_id,
+        ]
+        before = [self.instructions(action) for action in actions]
+        self.append(1000)
+        self.delete(self.append(1000))
+        self.delete(self.append(1000, root))
+        self.append(1000, self.append(1)[0])
+        self.append(60, root)
+        after = [self.instructions(action) for action in actions]
+        for cost_after, cost_before in zip(after, before, strict=True):
+            self.assert_about_as_cheap(cost_after, cost_before)
+
+    def test_appending_costs_the_same_whatever_came_before(self) -> None:
+        """A post costs the same in a channel with a long history."""
+        root = self.append(20)[0]
+
+        def post(connection: sqlite3.Connection) -> None:
+            new = NewMessage(self.channel.id, root.id, "anna", 1, b"text", NOON_MS)
+            writes.append_messages(self.ids, [new], connection)
+
+        before = self.instructions(post)
+        self.append(1000)
+        self.append(1000, root)
+        self.assert_about_as_cheap(self.instructions(post), before)
+
+    def test_together_costs_less_than_alone(self) -> None:
+        """Messages that are committed together share their statements."""
+        executed: list[str] = []
+        self.connection.set_trace_callback(executed.append)
+        self.append(2 * 128 + 3 * 16 + 5, self.append(1)[0])
+        self.connection.set_trace_callback(None)
+        # Each time BEGIN, look up, count and COMMIT; a first insert, then 2 + 3 + 5.
+        self.assertEqual(len([text for text in executed if not text.startswith("--")]), 3 + 1 + 4 + 10)
