@@ -1,0 +1,60 @@
+"""Starts a real server for a benchmark."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_CONFIG = """
+[server]
+tcp_port = 0
+http_port = 0
+interface = "127.0.0.1"
+[limits]
+message_rate_limit = 0
+max_frames_per_second = 0
+max_connections_per_ip = 0
+"""
+_TWISTD = "from twisted.scripts.twistd import run; run()"
+_START_SECONDS = 20
+
+
+def raise_descriptor_limit() -> None:
+    """Ask for as many descriptors as the system allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextmanager
+def running_server() -> Iterator[int]:
+    """A server without limits, in a process and a folder of its own; yields its port."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "superchat.toml")
+        config.write_text(_CONFIG)
+        process = subprocess.Popen(
+            [sys.executable, "-c", _TWISTD, "-n", "--pidfile=", "-l", os.devnull, "superchat", "--config", str(config)],
+            env={**os.environ, "XDG_DATA_HOME": folder},
+            cwd=folder,
+        )
+        try:
+            yield _port(Path(folder, "superchat", "server.log"))
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _port(log: Path) -> int:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        for line in log.read_text().splitlines() if log.exists() else ():
+            if "Server started on port" in line:
+                return int(line.rsplit(" ", 1)[1])
+        time.sleep(0.02)
+    raise SystemExit("the server did not start")

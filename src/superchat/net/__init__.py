@@ -1,0 +1,1 @@
+"""Transports: the only place that touches sockets; everything else talks in messages."""

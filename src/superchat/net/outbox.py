@@ -1,0 +1,191 @@
+"""Everything that waits to be written to one client: one write per reactor turn, within a byte budget."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.interfaces import IPushProducer, IReactorTime
+from twisted.internet.tcp import Connection
+from zope.interface import implementer
+
+SLICE_SECONDS: Final = 0.01
+"""How long outboxes are flushed before everything else in the reactor gets its turn."""
+
+_CLOCK_EVERY: Final = 32
+
+
+class Flusher:
+    """Flushes at the end of a reactor turn every outbox that got something in it, in slices of `SLICE_SECONDS`."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._dirty: deque[Outbox] = deque()
+        self._scheduled = False
+
+    def add(self, outbox: Outbox) -> None:
+        """Flush *outbox* soon."""
+        self._dirty.append(outbox)
+        if not self._scheduled:
+            self._scheduled = True
+            self._clock.callLater(0, self._run)
+
+    def _run(self) -> None:
+        dirty = self._dirty
+        deadline = self._clock.seconds() + SLICE_SECONDS
+        while dirty:
+            for _ in range(min(_CLOCK_EVERY, len(dirty))):
+                dirty.popleft().flush()
+            if self._clock.seconds() >= deadline:
+                break
+        self._scheduled = bool(dirty)
+        if dirty:
+            self._clock.callLater(0, self._run)
+
+
+@implementer(IPushProducer)
+class Outbox:
+    """The frames for one transport.
+
+    - `write` MUST NOT block, re-enter the caller or reorder; past the budget it drops, and *overflowed* is called
+      once, in a later turn.
+    - Whatever was written before `close` is handed to the transport before it is closed.
+
+    A plain TCP transport is sent to directly while it holds nothing itself, which saves two epoll calls and a
+    wake-up per write. What the kernel does not take at once goes the usual way; the outbox then waits, as the
+    transport's pull producer, until that is gone. Other transports see a push producer.
+    """
+
+    __slots__ = (
+        "_budget",
+        "_chunks",
+        "_closed",
+        "_flusher",
+        "_handed",
+        "_idle",
+        "_overflowing",
+        "_paused",
+        "_send",
+        "_transport",
+        "drained",
+        "overflowed",
+        "pending_bytes",
+    )
+
+    def __init__(
+        self, transport: Any, flusher: Flusher, budget_bytes: int, overflowed: Callable[[], None]
+    ) -> None:
+        self._transport = transport
+        self._flusher = flusher
+        self._budget = budget_bytes
+        self._chunks: list[bytes] = []
+        self._handed = 0
+        self._idle = True
+        self._paused = False
+        self._overflowing = False
+        self._closed = False
+        self._send: Callable[[bytes], int] | None = _direct_send(transport)
+        self.overflowed = overflowed
+        self.drained: Callable[[], None] | None = None
+        """Called once when everything written so far has left; set it anew for each time."""
+        self.pending_bytes = 0
+        """What was written and is not known to have reached the kernel."""
+        if self._send is None:
+            transport.registerProducer(self, True)
+
+    def write(self, frames: bytes) -> None:
+        """Queue whole frames; no system call."""
+        if self._closed:
+            return
+        if self.pending_bytes > self._budget:
+            self._overflow()
+            return
+        self._chunks.append(frames)
+        self.pending_bytes += len(frames)
+        if self._idle:
+            self._idle = False
+            self._flusher.add(self)
+
+    def flush(self) -> None:
+        """Write everything queued; called by the `Flusher`."""
+        if self._closed:
+            return
+        if self._overflowing:
+            self._overflowing = False
+            self.overflowed()
+            return
+        self._idle = not self._paused
+        if self._idle and self._chunks:
+            self._hand_over()
+        if self._idle and self.drained is not None:
+            drained, self.drained = self.drained, None
+            drained()
+
+    def discard(self) -> None:
+        """Drop what the transport has not been given yet; the frames that it was given stay whole."""
+        self._chunks = []
+        self._handed = self.pending_bytes = 0
+
+    def close(self) -> None:
+        """Give the transport the rest, and drop later writes; it is up to the caller to close the transport."""
+        if self._chunks:
+            self._transport.writeSequence(self._chunks)
+        if self._paused or self._send is None:
+            self._transport.unregisterProducer()
+        self.stopProducing()
+
+    def pauseProducing(self) -> None:
+        """The transport holds bytes that the kernel did not take."""
+        self._paused = True
+        self._idle = False
+
+    def resumeProducing(self) -> None:
+        """The transport is empty again."""
+        if not self._paused:
+            return
+        self._paused = False
+        if self._send is not None:
+            self._transport.unregisterProducer()
+        self.pending_bytes -= self._handed
+        self._handed = 0
+        self._flusher.add(self)
+
+    def stopProducing(self) -> None:
+        """The connection is gone, or as good as gone."""
+        self._closed = True
+        self._chunks = []
+        self.drained = None
+        self.pending_bytes = 0
+
+    def _hand_over(self) -> None:
+        chunks = self._chunks
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self._chunks = []
+        self.pending_bytes = 0
+        if self._send is not None:
+            try:
+                sent = self._send(data)
+            except OSError:
+                sent = 0  # would block, or broken: the transport finds out which
+            if sent == len(data):
+                return
+            data = data[sent:]
+            self._transport.registerProducer(self, False)
+            self.pauseProducing()
+        self._transport.write(data)
+        if self._paused:
+            self._handed = self.pending_bytes = len(data)
+
+    def _overflow(self) -> None:
+        if not self._overflowing:
+            self._overflowing = True
+            self._flusher.add(self)
+
+
+def _direct_send(transport: Any) -> Callable[[bytes], int] | None:
+    """The kernel's own send for a plain TCP transport, else None."""
+    if isinstance(transport, Connection) and not transport.TLS:
+        send: Callable[[bytes], int] = transport.getHandle().send
+        return send
+    return None

@@ -1,0 +1,252 @@
+"""The HTTP side of the WebSocket transport: the site, the `/ws` resource and the RFC 6455 handshake."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any, Final, cast
+
+import attrs
+from twisted.internet.interfaces import IProtocolFactory, IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+from twisted.web import http
+from twisted.web.http_headers import Headers
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
+from wsproto.utilities import generate_accept_token
+
+from superchat.net.websocket_frames import WebSocketLimits
+from superchat.net.websocket_transport import StreamTransport, WebSocketTransport, plain_address
+
+REQUEST_TIMEOUT_SECONDS: Final = 30
+"""How long a whole request may take to arrive, and an idle connection stays before its next one."""
+
+_VERSION: Final = b"13"
+_UPGRADE_REQUIRED: Final = 426
+
+
+@attrs.frozen
+class Refusal:
+    """An HTTP answer to a request that does not become a WebSocket."""
+
+    code: int
+    sentence: bytes
+    headers: Mapping[bytes, bytes] = attrs.field(factory=dict)
+
+    def answer(self, request: Request) -> bytes:
+        """Set the head of the response and return its body."""
+        request.setResponseCode(self.code, http.RESPONSES.get(self.code, b"Upgrade Required"))
+        request.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
+        for name, value in self.headers.items():
+            request.setHeader(name, value)
+        return b"" if request.method == b"HEAD" else self.sentence + b"\n"
+
+
+_NOT_FOUND = Refusal(http.NOT_FOUND, b"There is nothing here.")
+_ONLY_GET = Refusal(http.NOT_ALLOWED, b"Only GET is possible here.", {b"Allow": b"GET"})
+_NO_UPGRADE = Refusal(
+    _UPGRADE_REQUIRED,
+    b"This is a WebSocket endpoint: connect to it with a WebSocket client.",
+    {b"Upgrade": b"websocket", b"Connection": b"Upgrade"},
+)
+_OTHER_VERSION = Refusal(
+    _UPGRADE_REQUIRED,
+    b"Only version 13 of the WebSocket protocol is spoken here.",
+    {b"Upgrade": b"websocket", b"Connection": b"Upgrade", b"Sec-WebSocket-Version": _VERSION},
+)
+_FOREIGN_ORIGIN = Refusal(http.FORBIDDEN, b"WebSocket connections from this origin are not allowed.")
+_BAD_KEY = Refusal(http.BAD_REQUEST, b"Sec-WebSocket-Key must be given once, as 16 bytes in Base64.")
+_BAD_REQUEST = Refusal(http.BAD_REQUEST, b"A WebSocket handshake has one Host header and no body.")
+_NOT_SERVED = Refusal(http.SERVICE_UNAVAILABLE, b"The server takes no connections at the moment.")
+
+
+def handshake_refusal(headers: Headers, allowed_origins: tuple[str, ...]) -> Refusal | None:
+    """Return why a GET request with these headers cannot become a WebSocket, or None (RFC 6455 4.2.1).
+
+    Any origin is accepted if `allowed_origins` is empty (reference 1.3). Otherwise an Origin header must name
+    one of them; without the header the client is no web page, and the rule is not about it.
+    """
+    origins = [value.decode("latin-1").lower() for value in headers.getRawHeaders(b"Origin", [])]
+    if b"websocket" not in _tokens(headers, b"Upgrade") or b"upgrade" not in _tokens(headers, b"Connection"):
+        return _NO_UPGRADE
+    if headers.getRawHeaders(b"Sec-WebSocket-Version") != [_VERSION]:
+        return _OTHER_VERSION
+    if allowed_origins and not {origin.lower() for origin in allowed_origins}.issuperset(origins):
+        return _FOREIGN_ORIGIN
+    if not _is_key(headers.getRawHeaders(b"Sec-WebSocket-Key", [])):
+        return _BAD_KEY
+    if len(headers.getRawHeaders(b"Host", [])) != 1 or _has_body(headers):
+        return _BAD_REQUEST
+    return None
+
+
+def _tokens(headers: Headers, name: bytes) -> set[bytes]:
+    return {token.strip().lower() for token in b",".join(headers.getRawHeaders(name, [])).split(b",")}
+
+
+def _has_body(headers: Headers) -> bool:
+    lengths = headers.getRawHeaders(b"Content-Length", [b"0"])
+    return headers.hasHeader(b"Transfer-Encoding") or lengths != [b"0"]
+
+
+def _is_key(values: Sequence[bytes]) -> bool:
+    try:
+        return [len(b64decode(value, validate=True)) for value in values] == [16]
+    except binascii.Error:
+        return False
+
+
+class WebSocketResource(Resource):
+    """Turns a GET request into a WebSocket with a protocol of `factory` on it.
+
+    It belongs on a site made by `make_site`. The protocol gets a `WebSocketTransport` and speaks bytes over
+    it as over TCP. A factory that builds none makes the answer 503. The numbers are those of
+    `WebSocketLimits`; `allowed_origins` is explained at `handshake_refusal`.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        factory: IProtocolFactory,
+        *,
+        clock: IReactorTime,
+        max_message_bytes: int = 1_048_580,
+        max_frames_per_second: int = 2_500,
+        close_timeout_seconds: float = 5.0,
+        allowed_origins: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__()
+        self._factory = factory
+        self._clock = clock
+        self._limits = WebSocketLimits(max_message_bytes, max_frames_per_second, close_timeout_seconds)
+        self._allowed_origins = allowed_origins
+
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        """There is nothing below the endpoint."""
+        return _Nothing()
+
+    def render(self, request: Request) -> bytes | int:
+        """Answer with 101 and take the connection over, or say why not."""
+        if request.method != b"GET":
+            return _ONLY_GET.answer(request)
+        if request.clientproto != b"HTTP/1.1":
+            return _NO_UPGRADE.answer(request)
+        refusal = handshake_refusal(request.requestHeaders, self._allowed_origins)
+        return self._upgrade(request) if refusal is None else refusal.answer(request)
+
+    def _upgrade(self, request: Request) -> bytes | int:
+        channel = cast(UpgradableChannel, request.channel)
+        stream = channel.stream
+        protocol = self._factory.buildProtocol(plain_address(stream.getPeer()))
+        if protocol is None:
+            return _NOT_SERVED.answer(request)
+        websocket = WebSocketTransport(stream, protocol, self._clock, self._limits)
+        early = channel.upgrade(websocket)
+        stream.write(_switching_protocols(request.requestHeaders))
+        with self._log.failuresHandled("a protocol failed at the start of a WebSocket") as starting:
+            websocket.start()
+            websocket.frames_received(early)
+        if starting.failed:
+            websocket.abortConnection()
+        return NOT_DONE_YET
+
+
+def _switching_protocols(headers: Headers) -> bytes:
+    (key,) = headers.getRawHeaders(b"Sec-WebSocket-Key", [])
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\n"
+        b"Upgrade: websocket\r\n"
+        b"Connection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + generate_accept_token(key) + b"\r\n\r\n"
+    )
+
+
+class UpgradableChannel(http.HTTPChannel):
+    """HTTP/1.1 on one connection, until a WebSocket takes it over."""
+
+    _websocket: WebSocketTransport | None = None
+
+    @property
+    def stream(self) -> StreamTransport:
+        """The transport, as what it has to be for a WebSocket."""
+        return cast(StreamTransport, self.transport)
+
+    def upgrade(self, websocket: WebSocketTransport) -> bytes:
+        """Give the connection away while its last request is rendered; return the bytes that followed it."""
+        self._websocket = websocket
+        self.requests.clear()
+        self.stream.unregisterProducer()
+        self.stream.resumeProducing()  # responses before this one may have piled up and paused it
+        return bytes(self.clearLineBuffer())
+
+    def dataReceived(self, data: bytes) -> None:
+        """Pass the bytes to whom they belong."""
+        if self._websocket is not None:
+            self._websocket.frames_received(data)
+        else:
+            # Not HTTPChannel's method, which lets a byte now and then put the timeout off for ever.
+            LineReceiver.dataReceived(self, data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """End the WebSocket, or the requests under way."""
+        if self._websocket is not None:
+            self._websocket.stream_lost(reason)
+        else:
+            super().connectionLost(reason)
+
+
+class _Discarded(BytesIO):
+    """The body of a request: no resource here wants one."""
+
+    def write(self, data: Any) -> int:
+        return len(data)
+
+
+class _QuietSite(Site):
+    """A site without request log, HTTP/2 and request bodies: no way to fill disk or memory."""
+
+    noisy = False
+    protocol = UpgradableChannel  # type: ignore[assignment]  # Site knows only its own private class
+
+    def startFactory(self) -> None:
+        pass
+
+    def log(self, request: http.Request) -> None:
+        pass
+
+    def acceptableProtocols(self) -> list[bytes]:
+        return [b"http/1.1"]
+
+    def getContentFile(self, length: int | None) -> BytesIO:
+        return _Discarded()
+
+
+class _Nothing(Resource):
+    """404, for any path below it too."""
+
+    isLeaf = True
+
+    def render(self, request: Request) -> bytes:
+        return _NOT_FOUND.answer(request)
+
+
+class _Root(Resource):
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        return _Nothing()
+
+
+def make_site(resource_children: Mapping[bytes, IResource], *, reactor: IReactorTime) -> Site:
+    """Return the site that serves each child at its path segment (`b"ws"` for `/ws`) and 404 everywhere else.
+
+    A request that takes longer than `REQUEST_TIMEOUT_SECONDS` to arrive ends its connection.
+    """
+    root = _Root()
+    for segment, child in resource_children.items():
+        root.putChild(segment, child)
+    return _QuietSite(root, timeout=REQUEST_TIMEOUT_SECONDS, reactor=reactor, parsePOSTFormSubmission=False)

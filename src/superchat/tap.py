@@ -1,0 +1,174 @@
+"""`twistd superchat`: the options, and the only place where all parts meet."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from socket import socket
+from typing import Any, ClassVar, NoReturn
+
+import attrs
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.logger import Logger
+from twisted.python import usage
+from twisted.python.failure import Failure
+
+from superchat import __version__
+from superchat.chat.service import Chat
+from superchat.config import FLAGS, Config, ConfigError, load, overrides
+from superchat.net.factory import SuperChatFactory
+from superchat.net.listening import PortUnavailable, bind
+from superchat.net.websocket import WebSocketResource, make_site
+from superchat.ops.logs import LogFiles
+from superchat.storage.interface import IStorage, StorageError
+from superchat.storage.sqlite import SQLiteStorage
+
+
+class Options(usage.Options):
+    """The reference server's flags (reference section 10); everything else is in the configuration file."""
+
+    longdesc = "A threaded chat server for terminals."
+    optFlags: ClassVar = [
+        [flag.name, None, flag.doc] for flag in FLAGS if flag.switch is not None and flag.name != "version"
+    ]
+    optParameters: ClassVar = [[flag.name, None, None, flag.doc] for flag in FLAGS if flag.switch is None]
+
+    def opt_version(self) -> NoReturn:
+        """Print the version and exit."""
+        print(f"SuperChat Server {__version__}")
+        sys.exit(0)
+
+
+@attrs.frozen
+class Listener:
+    """A bound socket, what serves it, and how the log names it; the port is known also when any was asked for."""
+
+    socket: socket
+    factory: IProtocolFactory
+    name: str
+
+    @property
+    def port(self) -> int:
+        """The number of the port."""
+        number: int = self.socket.getsockname()[1]
+        return number
+
+    def listen(self, reactor: Any) -> Any:
+        """Accept connections from now on."""
+        return reactor.adoptStreamPort(self.socket.fileno(), self.socket.family, self.factory)
+
+
+class Server(Service):
+    """Starts everything in order, logs, storage, chat, listeners, and stops it in the opposite one."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        config: Config,
+        logs: LogFiles,
+        storage: IStorage,
+        factory: SuperChatFactory,
+        listeners: Sequence[Listener],
+    ) -> None:
+        self._reactor = reactor
+        self._config = config
+        self._logs = logs
+        self._storage = storage
+        self._factory = factory
+        self._listeners = listeners
+        self._ports: list[Any] = []
+
+    def startService(self) -> None:
+        """Start; what goes wrong before the reactor runs raises `SystemExit` with one sentence."""
+        super().startService()
+        self._logs.start()
+        Deferred.fromCoroutine(self._start()).addErrback(self._give_up)
+
+    def stopService(self) -> Deferred[None]:
+        """Refuse new connections, answer what is under way, say goodbye, commit; bounded (decisions 1.8)."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _start(self) -> None:
+        await self._storage.open()
+        await self._factory.chat.start()
+        about = self._config.discovery
+        self._log.info("{name}: {text}", name=about.server_name, text=about.server_description)
+        for listener in self._listeners:
+            self._ports.append(listener.listen(self._reactor))
+            self._log.info("{name} listening on port {port}", name=listener.name, port=listener.port)
+            listener.socket.close()
+        self._log.info("Server started on port {port}", port=self._ports[0].getHost().port)
+
+    async def _stop(self) -> None:
+        timeout = self._config.server.shutdown_timeout_seconds
+        await DeferredList([maybeDeferred(port.stopListening) for port in self._ports])
+        await self._factory.close_all(timeout)
+        closing: Deferred[None] = self._storage.close()
+        try:
+            await closing.addTimeout(timeout, self._reactor)
+        except (StorageError, TimeoutError) as error:
+            self._log.error("database did not close: {error}", error=error)
+        self._log.info("Server stopped")
+        self._logs.stop()
+
+    def _give_up(self, failure: Failure) -> None:
+        expected = failure.check(StorageError) is not None
+        text = f"superchat: {failure.getErrorMessage()}"
+        if expected:
+            self._log.error("{text}", text=failure.getErrorMessage())
+        else:
+            self._log.failure("Server cannot start", failure)
+        if not self._reactor.running:
+            self._logs.stop()
+            raise SystemExit(text)
+        print(text, file=sys.stderr, flush=True)
+        self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
+        self._reactor.stop()
+
+
+def makeService(options: Options) -> IService:
+    """Everything that can be wrong with the configuration or the ports ends here: one line per mistake and exit
+    code 1, before anything is served (decisions 9.3, 9.6)."""
+    from twisted.internet import reactor as the_reactor
+
+    reactor: Any = the_reactor
+    config = _configuration(options)
+    server = config.server
+    storage = SQLiteStorage(config.database_path, reactor)
+    factory = SuperChatFactory(Chat(config, storage, reactor), reactor)
+    listeners = [Listener(_bound(server.interface, server.tcp_port), factory, "TCP server")]
+    if server.http_port:
+        site = make_site({b"ws": WebSocketResource(factory, clock=reactor)}, reactor=reactor)
+        listeners.append(Listener(_bound(server.interface, server.http_port), site, "Public HTTP server (/ws)"))
+    logs = LogFiles(config.data_directory, config.logging.debug, reactor)
+    return Server(reactor, config, logs, storage, factory, listeners)
+
+
+def _configuration(options: Options) -> Config:
+    if options["announce-to"]:
+        raise SystemExit("superchat: --announce-to: announcing to directories is not part of this release")
+    path = Path(options["config"]).expanduser() if options["config"] else None
+    try:
+        config = load(overrides(options), os.environ, path)
+    except ConfigError as error:
+        raise SystemExit("\n".join(f"superchat: {mistake}" for mistake in error.mistakes)) from None
+    for directory in (config.data_directory, config.database_path.parent):
+        try:
+            directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SystemExit(f"superchat: cannot make directory {directory}: {error.strerror}") from None
+    return config
+
+
+def _bound(interface: str, port: int) -> socket:
+    try:
+        return bind(interface, port)
+    except PortUnavailable as error:
+        raise SystemExit(f"superchat: {error}") from None

@@ -1,0 +1,102 @@
+"""Tests for `superchat.net.factory` and `superchat.net.listening`: opening and ending all connections."""
+
+from __future__ import annotations
+
+import socket
+from typing import cast
+
+from twisted.internet.address import IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from superchat.chat.service import SHUTDOWN_REASON
+from superchat.net.factory import SuperChatFactory
+from superchat.net.listening import PortUnavailable, bind
+from superchat.wire.messages import Disconnect, MessagePosted, PostMessage, ServerConfig, SetNickname
+from tests.net.in_memory import InMemoryServer
+from tests.net.test_protocol import GENERAL, SlowStorage
+
+
+class FactoryTests(SynchronousTestCase):
+    """A `SuperChatFactory` in memory."""
+
+    def setUp(self) -> None:
+        self.storage = SlowStorage()
+        self.server = InMemoryServer(storage=self.storage)
+        self.clock = self.server.clock
+        self.successResultOf(Deferred.fromCoroutine(self.server.start()))
+
+    def test_log_line(self) -> None:
+        """Each connection is a line that the monitoring guide's search finds, IPv4 as IPv4."""
+        events: list[LogEvent] = []
+        observer = cast(ILogObserver, events.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.server.factory.buildProtocol(IPv6Address("TCP", "::ffff:192.0.2.1", 4711))
+        self.assertIn("Connection from 192.0.2.1:4711", [formatEvent(event) for event in events])
+
+    def test_goodbye(self) -> None:
+        """On shutdown every session is told why before its connection ends (decisions 1.7)."""
+        clients = [self.server.connect(), self.server.connect()]
+        gone = self.server.factory.close_all(5)
+        self.clock.advance(0)
+        for client in clients:
+            kinds = client.received()
+            self.assertIsInstance(kinds[0], ServerConfig)
+            self.assertEqual(kinds[1:], [Disconnect(reason=SHUTDOWN_REASON)])
+            self.assertNoResult(gone)
+            client.protocol.connectionLost()
+        self.successResultOf(gone)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_request_under_way(self) -> None:
+        """A post that was received before the shutdown is still acknowledged (decisions 1.8)."""
+        client = self.server.connect()
+        client.send(SetNickname(nickname="alice"), PostMessage(channel_id=GENERAL, content=b"hello"))
+        client.received()
+        self.server.factory.close_all(5)
+        self.clock.advance(0)
+        self.assertEqual(client.received(), [])
+        self.storage.commits[0].callback(None)
+        self.clock.advance(0)
+        posted, goodbye = client.received()
+        self.assertIsInstance(posted, MessagePosted)
+        self.assertEqual(goodbye, Disconnect(reason=SHUTDOWN_REASON))
+
+    def test_bounded(self) -> None:
+        """Neither a stalled reader nor a stalled disk keeps the server from stopping (decisions 1.8)."""
+        stalled = self.server.connect()
+        stalled.send(SetNickname(nickname="alice"), PostMessage(channel_id=GENERAL, content=b"hello"))
+        self.server.factory.close_all(5)
+        self.clock.advance(5)
+        self.assertTrue(stalled.transport.disconnected)
+
+    def test_nobody(self) -> None:
+        """A server without connections stops at once."""
+        factory = SuperChatFactory(self.server.chat, self.clock)
+        self.successResultOf(factory.close_all(5))
+
+
+class ListeningTests(SynchronousTestCase):
+    """Real sockets, bound before anything is served."""
+
+    def test_taken(self) -> None:
+        """A port that is taken is one clear sentence (decisions 9.3)."""
+        first = bind("127.0.0.1", 0)
+        self.addCleanup(first.close)
+        port = first.getsockname()[1]
+        error = self.assertRaises(PortUnavailable, bind, "127.0.0.1", port)
+        self.assertEqual(str(error), f"cannot listen on 127.0.0.1:{port}: Address already in use")
+
+    def test_every_address(self) -> None:
+        """Without an interface the port is open for IPv4 and, where the system has it, IPv6."""
+        listening = bind("", 0)
+        self.addCleanup(listening.close)
+        with socket.create_connection(("127.0.0.1", listening.getsockname()[1])):
+            pass
+
+    def test_unknown_interface(self) -> None:
+        """An address that this machine does not have is named."""
+        error = self.assertRaises(PortUnavailable, bind, "192.0.2.1", 6465)
+        self.assertIn("cannot listen on 192.0.2.1:6465", str(error))

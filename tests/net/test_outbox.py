@@ -1,0 +1,227 @@
+"""Tests for `superchat.net.outbox`: order, one write per turn, the byte budget, and slow transports."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import Protocol
+from twisted.internet.task import Clock
+from twisted.internet.tcp import Connection
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from superchat.net.outbox import SLICE_SECONDS, Flusher, Outbox
+
+BUDGET_BYTES = 100
+
+
+class CountingTransport(StringTransport):
+    """Remembers each write of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+        super().write(data)
+
+
+class SlowClock(Clock):
+    """A clock on which every look costs time, as flushing many outboxes does; it counts the turns asked for."""
+
+    turns = 0
+
+    def seconds(self) -> float:
+        self.rightNow += SLICE_SECONDS
+        return super().seconds()
+
+    def callLater(self, delay: float, callable: Callable[..., object], *args: object, **kw: object) -> IDelayedCall:
+        self.turns += 1
+        return super().callLater(delay, callable, *args, **kw)
+
+
+class AnyTransportTests(SynchronousTestCase):
+    """What holds on every transport."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.flusher = Flusher(self.clock)
+        self.transport = CountingTransport()
+        self.overflows: list[None] = []
+        self.outbox = Outbox(
+            self.transport, self.flusher, BUDGET_BYTES, lambda: self.overflows.append(None)
+        )
+
+    def test_one_write_per_turn(self) -> None:
+        """Several frames in one reactor turn are one write, in order (decisions 1.3)."""
+        for frame in (b"one", b"two", b"three"):
+            self.outbox.write(frame)
+        self.assertEqual(self.transport.writes, [])
+        self.clock.advance(0)
+        self.assertEqual(self.transport.writes, [b"onetwothree"])
+
+    def test_next_turn(self) -> None:
+        """What is written later leaves with a later turn."""
+        self.outbox.write(b"one")
+        self.clock.advance(0)
+        self.outbox.write(b"two")
+        self.clock.advance(0)
+        self.assertEqual(self.transport.writes, [b"one", b"two"])
+
+    def test_paused(self) -> None:
+        """A transport that is full gets nothing more until it is empty, and then everything in one write."""
+        self.outbox.pauseProducing()
+        self.outbox.write(b"one")
+        self.outbox.write(b"two")
+        self.clock.advance(0)
+        self.assertEqual(self.transport.writes, [])
+        self.assertEqual(self.outbox.pending_bytes, 6)
+        self.outbox.resumeProducing()
+        self.clock.advance(0)
+        self.assertEqual(self.transport.writes, [b"onetwo"])
+        self.assertEqual(self.outbox.pending_bytes, 0)
+
+    def test_budget(self) -> None:
+        """A reader that stays behind costs the budget and one frame at most, and is reported once, later."""
+        self.outbox.pauseProducing()
+        for _ in range(1000):
+            self.outbox.write(b"x" * 60)
+        self.assertEqual(self.outbox.pending_bytes, 120)
+        self.assertEqual(self.overflows, [])
+        self.clock.advance(0)
+        self.assertEqual(self.overflows, [None])
+
+    def test_large_frame(self) -> None:
+        """A single frame larger than the budget is no reason to give up on a reader that keeps up."""
+        self.outbox.write(b"x" * (BUDGET_BYTES + 1))
+        self.clock.advance(0)
+        self.assertEqual(len(self.transport.value()), BUDGET_BYTES + 1)
+        self.assertEqual(self.overflows, [])
+
+    def test_discard(self) -> None:
+        """After the backlog was dropped, a last frame still finds its way."""
+        self.outbox.pauseProducing()
+        self.outbox.write(b"x" * 200)
+        self.outbox.discard()
+        self.outbox.write(b"bye")
+        self.outbox.close()
+        self.assertEqual(self.transport.value(), b"bye")
+
+    def test_close(self) -> None:
+        """Whatever was written before the end is handed over, nothing after it."""
+        self.outbox.write(b"one")
+        self.outbox.close()
+        self.outbox.write(b"two")
+        self.clock.advance(0)
+        self.assertEqual(self.transport.value(), b"one")
+        self.assertIsNone(self.transport.producer)
+
+    def test_drained(self) -> None:
+        """Whoever waits for the outbox to be empty is told once."""
+        told: list[None] = []
+        self.outbox.write(b"one")
+        self.outbox.drained = lambda: told.append(None)
+        self.clock.advance(0)
+        self.outbox.write(b"two")
+        self.clock.advance(0)
+        self.assertEqual(told, [None])
+
+    def test_lost(self) -> None:
+        """When the connection is gone, nothing is kept for it."""
+        self.outbox.pauseProducing()
+        self.outbox.write(b"one")
+        self.outbox.stopProducing()
+        self.outbox.write(b"two")
+        self.assertEqual(self.outbox.pending_bytes, 0)
+
+    def test_fair(self) -> None:
+        """Flushing very many outboxes is cut into slices, so that everything else gets its turn in between."""
+        clock = SlowClock()
+        flusher = Flusher(clock)
+        transports = [CountingTransport() for _ in range(100)]
+        for transport in transports:
+            Outbox(transport, flusher, BUDGET_BYTES, self.fail).write(b"hello")
+        clock.advance(0)
+        self.assertEqual(clock.turns, 4)
+        self.assertEqual([transport.writes for transport in transports], [[b"hello"]] * 100)
+
+
+class TCPTests(SynchronousTestCase):
+    """A plain TCP transport is sent to directly, over a real socket with a real, small kernel buffer."""
+
+    def setUp(self) -> None:
+        ours, self.peer = socket.socketpair()
+        self.addCleanup(ours.close)
+        self.addCleanup(self.peer.close)
+        ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        self.peer.setblocking(False)
+        self.clock = MemoryReactorClock()
+        protocol = Protocol()
+        self.transport = Connection(ours, protocol, self.clock)
+        self.transport.connected = True
+        protocol.makeConnection(self.transport)
+        self.outbox = Outbox(self.transport, Flusher(self.clock), 1 << 20, self.fail)
+
+    def read(self) -> bytes:
+        """Everything the kernel holds for the peer."""
+        data = b""
+        while True:
+            try:
+                data += self.peer.recv(65536)
+            except BlockingIOError:
+                return data
+
+    def drain(self) -> bytes:
+        """Read, and let the transport write, until nothing is left."""
+        data = self.read()
+        while self.transport in self.clock.getWriters():
+            self.transport.doWrite()
+            self.clock.advance(0)
+            data += self.read()
+        return data
+
+    def test_direct(self) -> None:
+        """A small write is with the kernel at the end of the turn, without the reactor's writing."""
+        self.outbox.write(b"hello")
+        self.clock.advance(0)
+        self.assertEqual(self.clock.getWriters(), [])
+        self.assertEqual(self.read(), b"hello")
+
+    def test_order(self) -> None:
+        """Nothing overtakes what the kernel did not take at once."""
+        sent = b""
+        for number in range(200):
+            chunk = bytes([number]) * 3000
+            sent += chunk
+            self.outbox.write(chunk)
+            self.clock.advance(0)
+        self.assertIn(self.transport, self.clock.getWriters())
+        self.assertEqual(self.drain(), sent)
+        self.assertEqual(self.outbox.pending_bytes, 0)
+
+    def test_counts_what_waits(self) -> None:
+        """What the transport holds counts against the budget as well."""
+        self.outbox.write(b"x" * 500_000)
+        self.clock.advance(0)
+        self.outbox.write(b"x" * 100_000)
+        self.assertGreater(self.outbox.pending_bytes, 500_000)
+
+    def test_close_while_waiting(self) -> None:
+        """Closing hands over the rest in order, and lets the transport end on its own."""
+        self.outbox.write(b"x" * 500_000)
+        self.clock.advance(0)
+        self.outbox.write(b"bye")
+        self.outbox.close()
+        data = self.drain()
+        self.assertEqual((len(data), data[-3:]), (500_003, b"bye"))
+
+    def test_broken(self) -> None:
+        """A connection that breaks is left to the transport to find out."""
+        self.peer.close()
+        self.outbox.write(b"hello")
+        self.clock.advance(0)
+        self.assertIn(self.transport, self.clock.getWriters())
