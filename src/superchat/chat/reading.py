@@ -1,0 +1,80 @@
+"""Reading messages: pages of root messages and of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import attrs
+
+from superchat.chat.channels import ChannelDirectory
+from superchat.chat.pages import fitting
+from superchat.chat.session import Session
+from superchat.errors import Refused
+from superchat.model import Message
+from superchat.storage.interface import IStorage
+from superchat.wire.errors import ErrorCode
+from superchat.wire.messages import ListMessages, MessageEntry, MessageList
+
+_DEFAULT_PAGE: Final = 50
+_LARGEST_PAGE: Final = 200
+
+
+def entry_fields(message: Message) -> dict[str, Any]:
+    """The fields that a message has on the wire, in lists and in NEW_MESSAGE alike.
+
+    An anonymous author is shown as ``~name`` (wire 0x89); a message in a subchannel carries the subchannel's own
+    id as its channel (decisions 4.2).
+    """
+    return {
+        "message_id": message.id,
+        "channel_id": message.channel_id,
+        "parent_id": message.parent_id,
+        "author_nickname": f"~{message.author_nickname}",
+        "content": message.content,
+        "created_at": message.created_at,
+        "edited_at": message.edited_at,
+        "reply_count": message.reply_count,
+    }
+
+
+@attrs.frozen
+class Reading:
+    """LIST_MESSAGES."""
+
+    storage: IStorage
+    directory: ChannelDirectory
+
+    async def list_messages(self, session: Session, message: ListMessages) -> None:
+        """wire 0x09, in the order of decisions 4.3; a page that would pass 1 MiB is shortened."""
+        place = self.directory.find(message.channel_id, message.subchannel_id)
+        limit = min(message.limit or _DEFAULT_PAGE, _LARGEST_PAGE)
+        if message.parent_id:
+            await self._check_parent(message.parent_id, place.id)
+            page = await self.storage.thread_page(message.parent_id, limit, message.before_id, message.after_id)
+        else:
+            page = await self.storage.root_page(place.id, limit, message.before_id, message.after_id)
+        oldest_first = message.after_id is not None and message.before_id is None
+        session.reply(
+            MessageList(
+                channel_id=message.channel_id,
+                subchannel_id=message.subchannel_id,
+                parent_id=message.parent_id,
+                messages=tuple(_shorten(page, oldest_first=oldest_first)),
+            )
+        )
+
+    async def _check_parent(self, parent_id: int, channel_id: int) -> None:
+        parent: Message | None = await self.storage.message(parent_id)
+        if parent is None:
+            raise Refused(ErrorCode.MESSAGE_NOT_FOUND, "Message not found")
+        if parent.channel_id != channel_id:
+            raise Refused(ErrorCode.INVALID_INPUT, "Parent message is in another channel")
+
+
+def _shorten(page: Iterable[Message], *, oldest_first: bool) -> Iterator[MessageEntry]:
+    """The part of a page that fits one frame: what is farthest from the cursor goes, the order stays."""
+    entries = [MessageEntry(**entry_fields(message)) for message in page]
+    by_distance = sorted(entries, key=lambda entry: entry.message_id, reverse=not oldest_first)
+    kept = {entry.message_id for entry in fitting(by_distance)}
+    return (entry for entry in entries if entry.message_id in kept)

@@ -1,0 +1,59 @@
+"""Who is on a connection: nickname, place, subscriptions. No I/O: bytes leave through the `Peer`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+
+from superchat.chat.counters import CloseCause, Counters
+from superchat.chat.limits import TokenBucket
+from superchat.wire import frames
+from superchat.wire.errors import ErrorCode
+from superchat.wire.messages import Error
+from superchat.wire.records import Message
+
+
+class Peer(Protocol):
+    """The way out to one client, as the rules see it."""
+
+    @property
+    def version(self) -> int:
+        """The protocol version the client showed first, 0 until then (decisions 1.2)."""
+
+    def write(self, frames: bytes) -> None:
+        """Queue whole frames. MUST NOT block or reorder; drops the peer past its byte budget."""
+
+    def disconnect(self, reason: str | None, cause: CloseCause) -> None:
+        """Close; with a *reason*, announce it in a DISCONNECT first (decisions 1.7). May be called again."""
+
+
+@attrs.define(eq=False)
+class Session:
+    """One connection and its rights. *id* is unique in one run and goes over the wire; *key* is unique for ever
+    and is stored with messages, so that an anonymous author can delete what this very session posted."""
+
+    id: int
+    key: int
+    address: str
+    peer: Peer
+    counters: Counters
+    posts: TokenBucket
+    nickname: str | None = None
+    joined: int | None = None
+    channels: set[int] = attrs.field(factory=set)
+    threads: set[int] = attrs.field(factory=set)
+    closed: bool = False
+
+    def reply(self, message: Message) -> None:
+        """Send one message to this session alone, compressed only for version 2 (decisions 1.2); nothing once
+        it is closed."""
+        if self.closed:
+            return
+        self.counters.sent[message.NAME] += 1
+        self.peer.write(frames.encode(message, compress=self.peer.version == 2))
+
+    def refuse(self, code: ErrorCode, text: str) -> None:
+        """Answer ERROR *code* and count it; the connection goes on."""
+        self.counters.errors[code] += 1
+        self.reply(Error(error_code=code, message=text))

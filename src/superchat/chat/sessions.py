@@ -1,0 +1,113 @@
+"""The live sessions: numbering, look-up by nickname, and the limits at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv6Address, ip_address
+from secrets import randbits
+from typing import Final
+
+import attrs
+
+from superchat.chat.counters import Counters
+from superchat.chat.limits import TokenBucket
+from superchat.chat.session import Peer, Session
+from superchat.config import Limits
+from superchat.errors import Refused
+from superchat.wire.errors import ErrorCode
+
+_SITE_PREFIX_BITS: Final = 64
+_KEY_BITS: Final = 63
+
+
+def network_of(address: str) -> str:
+    """What counts as one address for the limits: IPv4-mapped IPv6 as IPv4, IPv6 by its /64 (decisions 1.4).
+
+    Anything that is no IP address, such as the path of a Unix socket, counts as itself.
+    """
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(ip, IPv6Address):
+        return str(ip)
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    site = int(ip) >> (128 - _SITE_PREFIX_BITS) << (128 - _SITE_PREFIX_BITS)
+    return f"{IPv6Address(site)}/{_SITE_PREFIX_BITS}"
+
+
+@attrs.define
+class Sessions:
+    """Every live session by id, ascending; ids start at 1 and are never used twice in one run."""
+
+    _limits: Limits
+    _counters: Counters
+    _last_id: int = 0
+    _by_id: dict[int, Session] = attrs.field(factory=dict)
+    _by_nickname: dict[str, dict[Session, None]] = attrs.field(factory=dict)
+    _per_network: dict[str, int] = attrs.field(factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def everyone(self) -> Iterable[Session]:
+        """All live sessions, oldest first."""
+        return self._by_id.values()
+
+    def newest_first(self) -> Iterator[Session]:
+        """All live sessions, newest first."""
+        return reversed(self._by_id.values())
+
+    def named(self, nickname: str) -> Iterable[Session]:
+        """The sessions with exactly this nickname."""
+        return self._by_nickname.get(nickname, {}).keys()
+
+    def open(self, address: str, peer: Peer) -> Session:
+        """Admit a connection from *address*.
+
+        Raises `Refused`: 5003 when its address has too many connections, 9002 when the server is full
+        (decisions 1.4, in this order).
+        """
+        network = network_of(address)
+        here = self._per_network.get(network, 0)
+        if 0 < self._limits.max_connections_per_ip <= here:
+            raise Refused(ErrorCode.CONNECTION_LIMIT, "Too many connections from your address")
+        if 0 < self._limits.max_users <= len(self._by_id):
+            raise Refused(ErrorCode.SERVER_FULL, "Server is full")
+        self._last_id += 1
+        per_minute = self._limits.message_rate_limit
+        session = Session(
+            id=self._last_id,
+            key=randbits(_KEY_BITS),
+            address=address,
+            peer=peer,
+            counters=self._counters,
+            posts=TokenBucket(rate=per_minute / 60, burst=per_minute),
+        )
+        self._by_id[session.id] = session
+        self._per_network[network] = here + 1
+        self._counters.sessions_created += 1
+        return session
+
+    def rename(self, session: Session, nickname: str) -> None:
+        """Give *session* a nickname that has been found good."""
+        self._unname(session)
+        session.nickname = nickname
+        self._by_nickname.setdefault(nickname, {})[session] = None
+
+    def close(self, session: Session) -> None:
+        """Forget a session that has left."""
+        del self._by_id[session.id]
+        self._unname(session)
+        network = network_of(session.address)
+        self._per_network[network] -= 1
+        if not self._per_network[network]:
+            del self._per_network[network]
+
+    def _unname(self, session: Session) -> None:
+        if session.nickname is not None:
+            namesakes = self._by_nickname[session.nickname]
+            del namesakes[session]
+            if not namesakes:
+                del self._by_nickname[session.nickname]
