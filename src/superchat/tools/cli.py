@@ -1,0 +1,203 @@
+"""superchat-cli: read and write on a server from a terminal or a script."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from shutil import get_terminal_size
+from types import FrameType
+from typing import Any, Final, TextIO
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from superchat.client import ChatClient, ClientError, ServerRefused, connect
+from superchat.client.protocol import EventListener, ignore
+from superchat.tools.cli_ask import Declined, Questions
+from superchat.tools.cli_chat import Chat
+from superchat.tools.cli_once import COMMANDS
+from superchat.tools.cli_options import Options, parse
+from superchat.tools.cli_output import HumanOutput, JsonOutput, Output, WriteLine
+from superchat.tools.cli_tail import tail
+from superchat.tools.cli_terminal import PlainKeyboard, Terminal
+from superchat.tools.cli_text import Palette, wants_colour
+from superchat.wire.errors import Unencodable
+
+DONE: Final = 0
+REFUSED: Final = 1
+WRONG_USAGE: Final = 2
+NO_CONNECTION: Final = 3
+SOFTWARE_ERROR: Final = 70  # EX_SOFTWARE of sysexits.h
+CANNOT_WRITE: Final = 74  # EX_IOERR
+BY_SIGNAL: Final = 128  # plus its number, as in shells
+
+INTERRUPTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stream:
+    """Writes text to a file descriptor of this process, blocking.
+
+    When that fails, mostly because the reader is gone, ``on_broken`` is called once and the rest is dropped.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._encoding = file.encoding or "utf-8"
+        self.error: OSError | None = None
+        self.on_broken: Callable[[], None] = lambda: None
+
+    def write(self, text: str) -> None:
+        """Write, all of it."""
+        left = memoryview(text.encode(self._encoding, "backslashreplace"))
+        while left and self.error is None:
+            try:
+                left = left[os.write(self._file.fileno(), left) :]
+            except OSError as error:
+                self.error = error
+                self.on_broken()
+
+    def line(self, text: str) -> None:
+        """Write a line."""
+        self.write(text + "\n")
+
+
+class Program:
+    """One run: from options to an exit status."""
+
+    _log = Logger()
+
+    def __init__(self, options: Options, reactor: Any, environ: Mapping[str, str]) -> None:
+        self._options = options
+        self._reactor = reactor
+        self._environ = environ
+        self._out = Stream(sys.stdout)
+        self._err = Stream(sys.stderr)
+        self._output = self._output_to(self._out.line, self._err.line)
+        self._work: Deferred[int] | None = None
+        self._signal: int | None = None
+        self._out.on_broken = lambda: self._interrupt(signal.SIGPIPE)
+
+    def run(self) -> int:
+        """Do what was asked for; return the exit status."""
+        statuses: list[int] = []
+
+        def start() -> None:
+            self._work = Deferred.fromCoroutine(self._command())
+            self._work.addErrback(self._failed).addCallback(statuses.append)
+            self._work.addBoth(lambda _: self._reactor.callLater(0, self._reactor.stop))
+
+        for number in INTERRUPTS:
+            signal.signal(number, self._signalled)
+        self._reactor.callWhenRunning(start)
+        self._reactor.run(installSignalHandlers=False)
+        return statuses[0] if statuses else SOFTWARE_ERROR
+
+    # Commands
+
+    async def _command(self) -> int:
+        match self._options.command:
+            case "tail":
+                await tail(self._reactor, self._listen, self._options, self._output)
+            case "chat":
+                return await self._chat()
+            case _:
+                await self._once()
+        return DONE
+
+    async def _once(self) -> None:
+        client = await self._listen(ignore)
+        try:
+            questions = Questions(client, self._options.timeout_seconds)
+            await COMMANDS[self._options.command](questions, self._options, self._output)
+        finally:
+            await client.close()
+
+    async def _chat(self) -> int:
+        if self._options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            keyboard = PlainKeyboard(self._reactor, sys.stdin.fileno())
+            chat = Chat(self._reactor, self._listen, self._options, self._output, keyboard)
+            try:
+                await chat.run()
+            finally:
+                keyboard.stop()
+            return REFUSED if chat.failed else DONE
+        terminal = Terminal(self._reactor, sys.stdin.fileno(), self._out.write, self._columns)
+        self._output = self._output_to(terminal.print, terminal.print)
+        try:
+            await Chat(self._reactor, self._listen, self._options, self._output, terminal).run()
+        finally:
+            terminal.stop()
+        return DONE
+
+    def _listen(self, listener: EventListener) -> Deferred[ChatClient]:
+        options = self._options
+        return connect(
+            self._reactor,
+            options.host,
+            options.port,
+            timeout_seconds=options.timeout_seconds,
+            on_event=listener,
+        )
+
+    # Output
+
+    def _output_to(self, out: WriteLine, err: WriteLine) -> Output:
+        if self._options.json:
+            return JsonOutput(out, err)
+        palette = Palette(wants_colour(sys.stdout, self._environ))
+        return HumanOutput(out, err, palette, columns=self._columns)
+
+    def _columns(self) -> int:
+        return get_terminal_size().columns
+
+    # The end
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is not None:
+            os._exit(BY_SIGNAL + number)  # asked twice: no goodbyes
+        self._reactor.callFromThread(self._interrupt, number)
+
+    def _interrupt(self, number: int) -> None:
+        if self._signal is None and self._work is not None:
+            self._signal = number
+            self._reactor.callLater(0, self._work.cancel)
+
+    def _failed(self, failure: Failure) -> int:
+        """Say what went wrong, and return the status for it."""
+        error = failure.value
+        if self._out.error is not None and not isinstance(self._out.error, BrokenPipeError):
+            self._output.error("output", f"cannot write: {self._out.error}")
+            return CANNOT_WRITE
+        if isinstance(error, CancelledError) and self._signal is not None:
+            return BY_SIGNAL + self._signal
+        if isinstance(error, ServerRefused):
+            self._output.error("refused", error.text, error.code)
+            return REFUSED
+        if isinstance(error, Declined):
+            self._output.error("refused", str(error))
+            return REFUSED
+        if isinstance(error, Unencodable):
+            self._output.error("usage", "the message is too long for the protocol")
+            return WRONG_USAGE
+        if isinstance(error, ClientError | ConnectError | DNSLookupError):
+            place = f"{self._options.host}, port {self._options.port}"
+            self._output.error("connection", f"{place}: {str(error).rstrip('.')}")
+            return NO_CONNECTION
+        self._log.failure("superchat-cli failed", failure=failure)
+        return SOFTWARE_ERROR
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run superchat-cli; return its exit status. Raises SystemExit for --help and wrong usage."""
+    options = parse(sys.argv[1:] if arguments is None else arguments, os.environ)
+    from twisted.internet import reactor
+
+    return Program(options, reactor, os.environ).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""The command that prints new messages as they come."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+
+from superchat.tools.cli_follow import Follower, Listen
+from superchat.tools.cli_options import Options
+from superchat.tools.cli_output import Channel, Output, Shown
+from superchat.tools.cli_text import clip, decoded, safe_lines
+from superchat.wire import messages as wire
+from superchat.wire.messages import MessageEntry
+
+EXCERPTS_REMEMBERED: Final = 1000
+EXCERPT_COLUMNS: Final = 30
+
+
+async def tail(clock: IReactorTime, listen: Listen, options: Options, output: Output) -> None:
+    """Print what is said in some channels. Does not end by itself, unless all of them are deleted."""
+    view = TailView(output, name_channels=options.json or len(options.channels) > 1)
+    await Follower(clock, listen, options, output, view, join=False).run()
+
+
+class TailView:
+    """Prints messages; says of replies what they answer."""
+
+    def __init__(self, output: Output, *, name_channels: bool) -> None:
+        self._output = output
+        self._name_channels = name_channels
+        self._excerpts: dict[int, str] = {}
+
+    def message(self, entry: MessageEntry, channel: Channel | None) -> None:
+        """Print a message, with the beginning of the one it answers."""
+        reply_to = None
+        if entry.parent_id is not None:
+            reply_to = self._excerpts.get(entry.parent_id, str(entry.parent_id))
+        label = channel.label if channel is not None and self._name_channels else None
+        self._output.message(entry, Shown(channel=label, reply_to=reply_to))
+        self._remember(entry)
+
+    def edited(self, event: wire.MessageEdited) -> None:
+        """Print the new text."""
+        self._output.edited(event)
+
+    def deleted(self, event: wire.MessageDeleted) -> None:
+        """Print what stands in its place."""
+        self._output.deleted(event)
+
+    def presence(self, event: wire.ChannelPresence) -> None:
+        """Who comes and goes is not what one reads here."""
+
+    def entered(self) -> None:
+        """There is nothing to be done about it."""
+
+    def _remember(self, entry: MessageEntry) -> None:
+        while len(self._excerpts) >= EXCERPTS_REMEMBERED:
+            del self._excerpts[next(iter(self._excerpts))]
+        first = safe_lines(decoded(entry.content))[0]
+        self._excerpts[entry.message_id] = f'"{clip(first, EXCERPT_COLUMNS)}"'
