@@ -162,9 +162,12 @@ def main() -> None:
     parser.add_argument("--subscribers", type=int, default=2000)
     parser.add_argument("--messages", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--quick", action="store_true", help="200 subscribers, few messages")
     arguments = parser.parse_args()
     raise_descriptor_limit()
     number, many, rounds = arguments.subscribers, arguments.messages, arguments.rounds
+    if arguments.quick:
+        number, many, rounds = 200, 10, 3
 
     readers = Readers()
     loop = Loop(readers, number)
@@ -172,12 +175,12 @@ def main() -> None:
     loop_busy = timed(readers, FRAME_BYTES * LOOP_MESSAGES, lambda: loop.send(LOOP_MESSAGES))
     readers.close()
 
-    with running_server() as port:
-        posters = [Poster(port, f"poster{n:02}") for n in range(POSTERS)]
+    with running_server() as server:
+        posters = [Poster(server.port, f"poster{n:02}") for n in range(POSTERS)]
         readers = Readers()
         subscribe = frames.encode(messages.SubscribeChannel(channel_id=CHANNEL))
         config = frames.encode(messages.SubscribeOk(type=2, id=CHANNEL))
-        readers.connect(port, number, subscribe, 24 + len(config))
+        readers.connect(server.port, number, subscribe, 24 + len(config))
         ours_idle = []
         for _ in range(rounds):
             ours_idle.append(timed(readers, FRAME_BYTES, lambda: posters[0].post(1)))

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 _CONFIG = """
 [server]
@@ -32,9 +33,22 @@ def raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+class Server(NamedTuple):
+    """A running server."""
+
+    port: int
+    pid: int
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time that a process has used, in user and in kernel mode."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def running_server() -> Iterator[int]:
-    """A server without limits, in a process and a folder of its own; yields its port."""
+def running_server() -> Iterator[Server]:
+    """A server without limits, in a process and a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "superchat.toml")
         config.write_text(_CONFIG)
@@ -44,7 +58,7 @@ def running_server() -> Iterator[int]:
             cwd=folder,
         )
         try:
-            yield _port(Path(folder, "superchat", "server.log"))
+            yield Server(_port(Path(folder, "superchat", "server.log")), process.pid)
         finally:
             process.terminate()
             process.wait()

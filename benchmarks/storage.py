@@ -76,18 +76,8 @@ def replies(history: History, roots: Sequence[Message]) -> list[NewMessage]:
     return made
 
 
-async def typical_microseconds(action: Callable[[], Awaitable[object]], times: int = 300) -> float:
-    """The median time of one ``action``, awaited one after the other."""
-    taken = []
-    for _ in range(times):
-        begin = time.perf_counter()
-        await action()
-        taken.append(time.perf_counter() - begin)
-    return median(taken) * 1e6
-
-
-async def measure_reads(history: History) -> dict[str, float]:
-    """Microseconds of every kind of read, through threads, as a session sees them."""
+def reads(history: History) -> dict[str, Callable[[], Awaitable[object]]]:
+    """Every kind of read, through threads, as a session sees it."""
     storage, long_thread, dice = history.storage, history.long_thread, random.Random(7)
     assert long_thread is not None
     recent_ms = history.now_ms - 200
@@ -98,7 +88,7 @@ async def measure_reads(history: History) -> dict[str, float]:
     def root() -> int:
         return dice.choice(history.roots)
 
-    kinds: dict[str, Callable[[], Awaitable[object]]] = {
+    return {
         "newest roots": lambda: storage.root_page(channel(), PAGE, None, None),
         "roots before": lambda: storage.root_page(channel(), PAGE, root(), None),
         "roots after": lambda: storage.root_page(channel(), PAGE, None, root()),
@@ -108,40 +98,56 @@ async def measure_reads(history: History) -> dict[str, float]:
         "count in a channel": lambda: storage.count_since(channel(), recent_ms),
         "count in a thread": lambda: storage.count_since(1, recent_ms, root_id=long_thread.id),
     }
-    return {kind: await typical_microseconds(action) for kind, action in kinds.items()}
 
 
-async def measure_start(reactor: ThreadedReactor, path: Path) -> float:
-    """Microseconds of opening a database that is there."""
-    taken = []
-    for _ in range(10):
+def start(path: Path, reactor: ThreadedReactor) -> Callable[[], Awaitable[float]]:
+    """How long it takes to open a database that is there."""
+
+    async def open_and_close() -> float:
         storage = SQLiteStorage(path, reactor)
         begin = time.perf_counter()
         await storage.open()
-        taken.append(time.perf_counter() - begin)
+        seconds = time.perf_counter() - begin
         await storage.close()
-    return median(taken) * 1e6
+        return seconds
+
+    return open_and_close
 
 
-async def measure_history(reactor: ThreadedReactor, path: Path, size: int) -> dict[str, float]:
+async def compare(kind: str, pair: Sequence[Callable[[], Awaitable[object]]], times: int) -> None:
+    """Print the medians of two actions that take turns, so that other programs disturb both alike."""
+    taken: tuple[list[float], list[float]] = ([], [])
+    for _ in range(times):
+        for action, seconds in zip(pair, taken, strict=True):
+            begin = time.perf_counter()
+            own_measure = await action()
+            whole = time.perf_counter() - begin
+            seconds.append(own_measure if isinstance(own_measure, float) else whole)
+    short, long = (median(seconds) * 1e6 for seconds in taken)
+    print(f"  {kind:20}{short:8,.0f} {long:8,.0f}   x {long / short:.2f}")
+
+
+async def filled(reactor: ThreadedReactor, path: Path, size: int) -> History:
     history = History(SQLiteStorage(path, reactor))
     await history.storage.open()
     begin = time.perf_counter()
     await fill(history, size)
-    print(f"  {size:,} messages written at {size / (time.perf_counter() - begin):,.0f} a second")
-    results = await measure_reads(history)
-    await history.storage.close()
-    results["start"] = await measure_start(reactor, path)
-    print(f"  {path.stat().st_size / size:,.0f} bytes of disk a message")
-    return results
+    rate = history.messages / (time.perf_counter() - begin)
+    print(f"{size:,} messages, mostly replies, written at {rate:,.0f} a second")
+    return history
 
 
 async def compare_histories(reactor: ThreadedReactor, folder: Path, short: int, long: int) -> None:
+    paths = [folder / "short.db", folder / "long.db"]
+    histories = [await filled(reactor, *each) for each in zip(paths, (short, long), strict=True)]
     print(f"microseconds with {short:,} and with {long:,} messages, and their ratio")
-    small = await measure_history(reactor, folder / "short.db", short)
-    large = await measure_history(reactor, folder / "long.db", long)
-    for kind, cost in small.items():
-        print(f"  {kind:20}{cost:8,.0f} {large[kind]:8,.0f}   x {large[kind] / cost:.2f}")
+    kinds = [reads(history) for history in histories]
+    for kind in kinds[0]:
+        await compare(kind, [kinds[0][kind], kinds[1][kind]], times=300)
+    for history in histories:
+        await history.storage.close()
+    await compare("start", [start(path, reactor) for path in paths], times=10)
+    print(f"{paths[1].stat().st_size / long:,.0f} bytes of disk a message of {len(CONTENT)} bytes")
 
 
 def commit_every_row(path: Path, seconds: float) -> float:

@@ -149,4 +149,5 @@ class LayeringTests(SynchronousTestCase):
             if top_level(one) not in sys.stdlib_module_names and top_level(one) != "superchat"
         }
         self.assertEqual(imported - declared, set())
-        self.assertEqual(declared - imported - {"txpostgres", "psycopg2"}, set())
+        ahead = {"klein", "prometheus-client", "pyopenssl", "txpostgres", "psycopg2"}  # of what is being built on them
+        self.assertEqual(declared - imported - ahead, set())

@@ -23,7 +23,7 @@ from superchat.config import FLAGS, Config, ConfigError, load, overrides
 from superchat.net.factory import SuperChatFactory
 from superchat.net.listening import PortUnavailable, bind
 from superchat.net.websocket import WebSocketResource, make_site
-from superchat.ops.logs import LogFiles
+from superchat.ops.logs import LogFiles, activity
 from superchat.storage.interface import IStorage, StorageError
 from superchat.storage.sqlite import SQLiteStorage
 
@@ -142,7 +142,7 @@ def makeService(options: Options) -> IService:
     config = _configuration(options)
     server = config.server
     storage = SQLiteStorage(config.database_path, reactor)
-    factory = SuperChatFactory(Chat(config, storage, reactor), reactor)
+    factory = SuperChatFactory(Chat(config, storage, reactor, Logger(observer=activity)), reactor)
     listeners = [Listener(_bound(server.interface, server.tcp_port), factory, "TCP server")]
     if server.http_port:
         site = make_site({b"ws": WebSocketResource(factory, clock=reactor)}, reactor=reactor)

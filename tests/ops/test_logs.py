@@ -41,7 +41,7 @@ class LogFilesTestCase(SynchronousTestCase):
 
     def started(self, debug: bool = False) -> LogFiles:
         """Running logs, stopped at the end of the test."""
-        logs = LogFiles(self.directory, debug, self.clock, self.publisher)
+        logs = LogFiles(self.directory, debug, self.clock, [self.publisher])
         logs.start()
         self.addCleanup(logs.stop)
         return logs
@@ -80,7 +80,7 @@ class FilesTests(LogFilesTestCase):
     def test_restart(self) -> None:
         """A start begins server.log anew and keeps the run before as server.log.1; the others go on."""
         for run in ("one", "two", "three"):
-            logs = LogFiles(self.directory, True, self.clock, self.publisher)
+            logs = LogFiles(self.directory, True, self.clock, [self.publisher])
             logs.start()
             self.log.error("{run}", run=run)
             logs.stop()
@@ -139,12 +139,12 @@ class FilesTests(LogFilesTestCase):
 
     def test_stop_before_start(self) -> None:
         """Stopping what was never started does no harm."""
-        LogFiles(self.directory, True, self.clock, self.publisher).stop()
+        LogFiles(self.directory, True, self.clock, [self.publisher]).stop()
 
     def test_no_directory(self) -> None:
         """A data directory that cannot be made is an OSError at the start, not later."""
         self.directory.parent.write_text("a file")
-        self.assertRaises(OSError, LogFiles(self.directory, False, self.clock, self.publisher).start)
+        self.assertRaises(OSError, LogFiles(self.directory, False, self.clock, [self.publisher]).start)
 
     def test_reopen(self) -> None:
         """After logrotate moved the files away, lines go into new ones (decisions 9.5)."""

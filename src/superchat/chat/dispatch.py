@@ -45,11 +45,13 @@ class Dispatcher:
         clock: IReactorTime,
         counters: Counters,
         message_rate: int,
+        activity: Logger,
     ) -> None:
         self._commands = commands
         self._clock = clock
         self._counters = counters
         self._message_rate = message_rate
+        self._activity = activity
 
     def handle(self, session: Session, event: Event) -> Deferred[None] | None:
         """Answer *event*; the Deferred fires when the answer is complete, None means that it is already."""
@@ -103,7 +105,7 @@ class Dispatcher:
         """Both of the monitoring guide's searches find the line (decisions 4.10)."""
         self._counters.rate_limited += 1
         rate = self._message_rate
-        self._log.info(
+        self._activity.info(
             "Rate limit exceeded for session {id}: message rate limit exceeded, {rate} per minute allowed",
             id=session.id,
             rate=rate,

@@ -37,7 +37,7 @@ class Identity:
     presence: Presence
     longest_nickname: int
     reserved: frozenset[str]
-    _log: Logger = attrs.field(factory=Logger)
+    activity: Logger
 
     def set_nickname(self, session: Session, message: SetNickname) -> None:
         """wire 0x02: any free-form refusal is NICKNAME_RESPONSE success=false, never an ERROR (decisions 2.1)."""
@@ -47,7 +47,7 @@ class Identity:
             session.reply(NicknameResponse(success=False, message=problem))
             return
         self.sessions.rename(session, nickname)
-        self._log.info("Session {id} set nickname: {nickname}", id=session.id, nickname=nickname)
+        self.activity.info("Session {id} set nickname: {nickname}", id=session.id, nickname=nickname)
         changed = previous is not None and previous != nickname
         text = f"Nickname {'changed' if changed else 'set'} to {nickname}"
         session.reply(NicknameResponse(success=True, message=text))

@@ -61,7 +61,7 @@ class Posting:
     clock: IReactorTime
     counters: Counters
     longest_message: int
-    _log: Logger = attrs.field(factory=Logger)
+    activity: Logger
 
     async def post(self, session: Session, message: wire.PostMessage) -> None:
         """wire 0x0A: the author gets MESSAGE_POSTED before anybody gets NEW_MESSAGE."""
@@ -84,7 +84,7 @@ class Posting:
             raise Refused(ErrorCode.MESSAGE_NOT_FOUND, "Message not found") from error
         except ForeignParent as error:
             raise Refused(ErrorCode.INVALID_INPUT, "Parent message is in another channel") from error
-        self._log.info(
+        self.activity.info(
             "~{nickname} POST_MESSAGE channel={channel} message={message} bytes={bytes}",
             nickname=stored.author_nickname,
             channel=stored.channel_id,
@@ -110,7 +110,7 @@ class Posting:
             raise Refused(ErrorCode.MESSAGE_NOT_FOUND, "Message not found") from error
         except AlreadyDeleted as error:
             raise Refused(ErrorCode.INVALID_INPUT, "Message is already deleted") from error
-        self._log.info(
+        self.activity.info(
             "{name} DELETE_MESSAGE channel={channel} message={message}",
             name=name,
             channel=tombstone.channel_id,

@@ -31,17 +31,21 @@ INACTIVE_CLEANUP_DAYS: Final = 90
 SHUTDOWN_REASON: Final = "Server shutting down for maintenance"
 
 
+_EVERYWHERE = Logger()
+
+
 class Chat:
-    """A chat server without transports.
+    """A chat server without transports. *activity* is told what clients do, a line for each act.
 
     A transport calls `connect` once per connection, `handle` for each event in order, one at a time, and
     `disconnected` when the connection is gone.
     """
 
-    _log = Logger()
-
-    def __init__(self, config: Config, storage: IStorage, clock: IReactorTime) -> None:
+    def __init__(
+        self, config: Config, storage: IStorage, clock: IReactorTime, activity: Logger = _EVERYWHERE
+    ) -> None:
         self.config = config
+        self.activity = activity
         self.counters = Counters()
         self.directory = ChannelDirectory()
         self.registry = ChannelRegistry(self.counters)
@@ -50,7 +54,7 @@ class Chat:
         self._storage = storage
         self._clock = clock
         rate = config.limits.message_rate_limit
-        self._dispatcher = Dispatcher(self._commands(), clock, self.counters, rate)
+        self._dispatcher = Dispatcher(self._commands(), clock, self.counters, rate, activity)
         self._server_config = frames.encode(self._announcement())
 
     async def start(self) -> None:
@@ -97,12 +101,18 @@ class Chat:
     def _commands(self) -> Mapping[type[Message], Command]:
         limits = self.config.limits
         reserved = frozenset(name.lower() for name in self.config.server.admin_users)
-        identity = Identity(self.sessions, self.presence, limits.max_nickname_length, reserved)
+        identity = Identity(self.sessions, self.presence, limits.max_nickname_length, reserved, self.activity)
         channels = Channels(self.directory, self.registry, self.presence)
         reading = Reading(self._storage, self.directory)
         subscriptions = Subscriptions(self._storage, self.directory, self.registry, self.presence, limits)
         posting = Posting(
-            self._storage, self.directory, self.registry, self._clock, self.counters, limits.max_message_length
+            self._storage,
+            self.directory,
+            self.registry,
+            self._clock,
+            self.counters,
+            limits.max_message_length,
+            self.activity,
         )
         return {
             messages.SetNickname: Command(identity.set_nickname),

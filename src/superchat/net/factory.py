@@ -5,7 +5,6 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
-from twisted.logger import Logger
 
 from superchat.chat.service import SHUTDOWN_REASON, Chat
 from superchat.net.outbox import Flusher
@@ -16,7 +15,6 @@ class SuperChatFactory(Factory):
     """Serves one `Chat` on any number of stream ports; one `Flusher` serves all of their outboxes."""
 
     noisy = False
-    _log = Logger()
 
     def __init__(self, chat: Chat, clock: IReactorTime) -> None:
         self.chat = chat
@@ -26,7 +24,7 @@ class SuperChatFactory(Factory):
 
     def buildProtocol(self, addr: IAddress | None) -> SuperChatProtocol:
         host = getattr(addr, "host", "unix").removeprefix("::ffff:")
-        self._log.info("Connection from {host}:{port}", host=host, port=getattr(addr, "port", 0))
+        self.chat.activity.info("Connection from {host}:{port}", host=host, port=getattr(addr, "port", 0))
         protocol = SuperChatProtocol(self.chat, self._clock, self._flusher, host)
         protocol.factory = self
         self._connections.add(protocol)

@@ -8,7 +8,6 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from superchat.chat.counters import CloseCause
@@ -39,8 +38,6 @@ class SuperChatProtocol(Protocol):
     Requests are answered one after the other, in the order they came, for the protocol has no request ids. While
     one is under way, or its answers are not being read, or the frame limit is used up, reading pauses.
     """
-
-    _log = Logger()
 
     def __init__(self, chat: Chat, clock: IReactorTime, flusher: Flusher, address: str) -> None:
         limits = chat.config.limits
