@@ -6,9 +6,10 @@ import attrs
 from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import Logger
 
 from superchat.chat.service import Chat
-from superchat.config import Config, Limits
+from superchat.config import Config, Limits, Logging
 from superchat.net.factory import SuperChatFactory
 from superchat.net.protocol import SuperChatProtocol
 from superchat.storage.memory import MemoryStorage
@@ -51,11 +52,18 @@ class InMemoryClient:
 class InMemoryServer:
     """A chat with storage in memory behind a `SuperChatFactory`."""
 
-    def __init__(self, limits: Limits | None = None, storage: MemoryStorage | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        storage: MemoryStorage | None = None,
+        logging: Logging | None = None,
+        activity: Logger | None = None,
+    ) -> None:
         self.clock = Clock()
         self.storage = storage or MemoryStorage()
         self.storage.open()
-        self.chat = Chat(Config(limits=limits or Limits()), self.storage, self.clock)
+        config = Config(limits=limits or Limits(), logging=logging or Logging())
+        self.chat = Chat(config, self.storage, self.clock, activity or Logger())
         self.factory = SuperChatFactory(self.chat, self.clock)
 
     async def start(self) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
+from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
-from superchat.config import Limits
+from superchat.config import Limits, Logging
 from superchat.model import NewMessage
 from superchat.net.protocol import EVENTS_PER_TURN, LINGER_SECONDS
 from superchat.storage.memory import MemoryStorage
@@ -306,3 +307,20 @@ class CompressionTests(ProtocolTestCase):
     def test_other_versions(self) -> None:
         """Peers of versions 1 and 3 never do."""
         self.assertEqual([self.reply_flags(1), self.reply_flags(3)], [0, 0])
+
+
+class TraceTests(ProtocolTestCase):
+    """With `--debug`, every frame is a line (monitoring guide, debug.log)."""
+
+    def test_lines(self) -> None:
+        """The lines name session, direction, type and size, and never what people write."""
+        events: list[LogEvent] = []
+        activity = Logger(observer=cast(ILogObserver, events.append))
+        server = InMemoryServer(logging=Logging(debug=True), activity=activity)
+        self.successResultOf(Deferred.fromCoroutine(server.start()))
+        client = server.connect()
+        client.send(SetNickname(nickname="alice"), PostMessage(channel_id=GENERAL, content=b"secret"))
+        lines = [formatEvent(event) for event in events]
+        self.assertIn("Session 1 ← RECV: type=0x02 flags=0x00 payload=7 bytes", lines)
+        self.assertIn("Session 1 → SEND: type=0x82 flags=0x00 payload=24 bytes", lines)
+        self.assertNotIn("secret", "".join(lines))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -17,9 +17,11 @@ from superchat.chat.service import Chat
 from superchat.chat.session import Session
 from superchat.config import Limits
 from superchat.net.outbox import Flusher, Outbox
+from superchat.net.trace import headers
 from superchat.wire import frames
 from superchat.wire.connection import Connection
 from superchat.wire.errors import Broken, ErrorCode
+from superchat.wire.frames import Header
 from superchat.wire.messages import Disconnect
 
 LINGER_SECONDS: Final = 2.0
@@ -46,6 +48,7 @@ class SuperChatProtocol(Protocol):
         self._flusher = flusher
         self._address = address
         self._limits: Limits = limits
+        self._traced = chat.config.logging.debug
         self._incoming = Connection()
         self._frames = TokenBucket(rate=limits.max_frames_per_second, burst=limits.frame_burst)
         self._held: Event | None = None
@@ -69,6 +72,8 @@ class SuperChatProtocol(Protocol):
 
     def write(self, frames: bytes) -> None:
         """Queue whole frames for the end of this reactor turn."""
+        if self._traced:
+            self._trace("→ SEND", headers(frames))
         self._outbox.write(frames)
 
     def disconnect(self, reason: str | None, cause: CloseCause) -> None:
@@ -139,6 +144,8 @@ class SuperChatProtocol(Protocol):
             event = self._next_event()
             if event is None:
                 return
+            if self._traced:
+                self._trace("← RECV", [self._incoming.last_frame])
             answer = self._chat.handle(self.session, event)
             if answer is not None and not answer.called:
                 self._waiting = self._answering = True
@@ -217,6 +224,13 @@ class SuperChatProtocol(Protocol):
             self._set_timer(min(left, timeout), self._check_idle)
         else:
             self.disconnect("Session timeout", "timeout")
+
+    def _trace(self, direction: str, traced: Iterable[Header | None]) -> None:
+        number = self.session.id if self.session is not None else 0
+        for header in traced:
+            self._chat.activity.debug(
+                "Session {id} {direction}: {header}", id=number, direction=direction, header=header
+            )
 
     def _half_close(self) -> None:
         """Closing a socket with unread input would reset it, and the peer might lose its last frames."""
