@@ -77,18 +77,22 @@ class Server(Service):
         listeners: Sequence[Listener],
     ) -> None:
         self._reactor = reactor
-        self._config = config
+        self.config = config
         self._logs = logs
         self._storage = storage
         self._factory = factory
-        self._listeners = listeners
+        self.listeners = listeners
         self._ports: list[Any] = []
+        self._failed = False
 
     def startService(self) -> None:
-        """Start; what goes wrong before the reactor runs raises `SystemExit` with one sentence."""
+        """Start. What goes wrong is one sentence on standard error, and `SystemExit` before the reactor runs."""
         super().startService()
         self._logs.start()
         Deferred.fromCoroutine(self._start()).addErrback(self._give_up)
+        if self._failed:
+            # Raised here, for a Deferred would keep it to itself.
+            raise SystemExit(1)
 
     def stopService(self) -> Deferred[None]:
         """Refuse new connections, answer what is under way, say goodbye, commit; bounded (decisions 1.8)."""
@@ -98,16 +102,16 @@ class Server(Service):
     async def _start(self) -> None:
         await self._storage.open()
         await self._factory.chat.start()
-        about = self._config.discovery
+        about = self.config.discovery
         self._log.info("{name}: {text}", name=about.server_name, text=about.server_description)
-        for listener in self._listeners:
+        for listener in self.listeners:
             self._ports.append(listener.listen(self._reactor))
             self._log.info("{name} listening on port {port}", name=listener.name, port=listener.port)
             listener.socket.close()
         self._log.info("Server started on port {port}", port=self._ports[0].getHost().port)
 
     async def _stop(self) -> None:
-        timeout = self._config.server.shutdown_timeout_seconds
+        timeout = self.config.server.shutdown_timeout_seconds
         await DeferredList([maybeDeferred(port.stopListening) for port in self._ports])
         await self._factory.close_all(timeout)
         closing: Deferred[None] = self._storage.close()
@@ -125,12 +129,14 @@ class Server(Service):
             self._log.error("{text}", text=failure.getErrorMessage())
         else:
             self._log.failure("Server cannot start", failure)
-        if not self._reactor.running:
+        self._failed = True
+        # Standard error itself: twistd has put its log in the place of sys.stderr by now.
+        print(text, file=sys.__stderr__, flush=True)
+        if self._reactor.running:
+            self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
+            self._reactor.stop()
+        else:
             self._logs.stop()
-            raise SystemExit(text)
-        print(text, file=sys.stderr, flush=True)
-        self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
-        self._reactor.stop()
 
 
 def makeService(options: Options) -> IService:

@@ -9,7 +9,7 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import Logger
 
 from superchat.chat.service import Chat
-from superchat.config import Config, Limits, Logging
+from superchat.config import Config, Limits, Logging, SeedChannel, Server, default_channels
 from superchat.net.factory import SuperChatFactory
 from superchat.net.protocol import SuperChatProtocol
 from superchat.storage.memory import MemoryStorage
@@ -57,12 +57,19 @@ class InMemoryServer:
         limits: Limits | None = None,
         storage: MemoryStorage | None = None,
         logging: Logging | None = None,
+        server: Server | None = None,
+        channels: tuple[SeedChannel, ...] | None = None,
         activity: Logger | None = None,
     ) -> None:
         self.clock = Clock()
         self.storage = storage or MemoryStorage()
         self.storage.open()
-        config = Config(limits=limits or Limits(), logging=logging or Logging())
+        config = Config(
+            limits=limits or Limits(),
+            logging=logging or Logging(),
+            server=server or Server(),
+            channels=default_channels() if channels is None else channels,
+        )
         self.chat = Chat(config, self.storage, self.clock, activity or Logger())
         self.factory = SuperChatFactory(self.chat, self.clock)
 
