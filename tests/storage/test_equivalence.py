@@ -49,7 +49,7 @@ class EquivalenceTests(SynchronousTestCase):
         self.reactor.run_until_fired(deferred)
         return answers[0]
 
-    @settings(max_examples=40, derandomize=True, database=None, deadline=None)
+    @settings(max_examples=30, derandomize=True, database=None, deadline=None)
     @given(ROUNDS, st.lists(st.tuples(st.integers(0, 60), st.integers(0, 6), EDGES, EDGES), max_size=12))
     def test_same_answers(
         self, rounds: list[list[tuple[str, int, int]]], pages: list[tuple[int, int, int | None, int | None]]

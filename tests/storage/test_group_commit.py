@@ -257,6 +257,11 @@ class GroupCommitTests(SynchronousTestCase):
         self.writer._connect = connect
         self.assertEqual(self.result(self.writer.submit(partial(insert, 1))), 1)
 
+    def test_stop_without_a_connection(self) -> None:
+        """A writer that has lost its connection can be stopped."""
+        self.assert_fails(self.writer.submit(sqlite3.Connection.close), StorageError)
+        self.result(self.writer.stop())
+
     def test_survives_anything(self) -> None:
         """Not even what is meant to end a program ends the writer."""
 

@@ -35,7 +35,7 @@ def walk(tree: dict[int, int], node: int) -> list[int]:
 class DepthFirstTests(SynchronousTestCase):
     """``depth_first``."""
 
-    @settings(derandomize=True, database=None, deadline=None)
+    @settings(max_examples=60, derandomize=True, database=None, deadline=None)
     @given(trees(), st.data())
     def test_like_the_whole_tree_less_what_is_absent(self, tree: dict[int, int], data: st.DataObject) -> None:
         """A page is ordered as the whole thread would be, absent messages left out (decisions 4.3)."""

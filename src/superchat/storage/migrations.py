@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import attrs
@@ -20,6 +21,9 @@ _log = Logger()
 
 # Tells our files from everybody else's SQLite files; "SChA" in ASCII.
 APPLICATION_ID = 0x53436841
+
+# The first with UPDATE FROM and more than 999 parameters.
+OLDEST_SQLITE = (3, 33, 0)
 
 _CREATE_TABLE = """
 CREATE TABLE schema_migrations (
@@ -42,13 +46,13 @@ class Migration:
 def shipped() -> tuple[Migration, ...]:
     """All migrations of this release, by version; ``schema/0001_name.sql`` is version 1."""
     folder = files("superchat.storage") / "schema"
-    found = []
-    for file in folder.iterdir():
-        stem, _, suffix = file.name.rpartition(".")
-        if suffix == "sql":
-            version, _, name = stem.partition("_")
-            found.append(Migration(int(version), name, file.read_text("utf-8")))
-    return tuple(sorted(found, key=lambda migration: migration.version))
+    scripts = [file for file in folder.iterdir() if file.name.endswith(".sql")]
+    return tuple(_migration(file) for file in sorted(scripts, key=lambda file: file.name))
+
+
+def _migration(file: Traversable) -> Migration:
+    version, _, name = file.name.removesuffix(".sql").partition("_")
+    return Migration(int(version), name, file.read_text("utf-8"))
 
 
 def prepare(path: Path, now_seconds: float, migrations: Sequence[Migration]) -> bool:
@@ -57,6 +61,9 @@ def prepare(path: Path, now_seconds: float, migrations: Sequence[Migration]) -> 
     An existing one is backed up beside itself before anything is changed. Raises SchemaTooNew, or
     StorageError with a sentence that names the file and what is wrong with it.
     """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        needed = ".".join(map(str, OLDEST_SQLITE))
+        raise StorageError(f"SQLite is {sqlite3.sqlite_version} here, {path} needs {needed} or later")
     path = path.resolve()
     try:
         if path.exists() and path.stat().st_size:
@@ -76,11 +83,12 @@ def _create(path: Path, now_seconds: float, migrations: Sequence[Migration]) -> 
         leftover.unlink(missing_ok=True)
     make_private(draft)
     with closing(connect(draft)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")  # it is synced once, when it is whole
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(_CREATE_TABLE)
         for migration in migrations:
-            _apply(migration, now_seconds, connection)
-        _use_write_ahead_log(connection)
+            _apply(migration, path, now_seconds, connection)
+        _use_write_ahead_log(path, connection)
     sync(draft)
     os.replace(draft, path)
     sync(path.parent)
@@ -105,14 +113,14 @@ def _upgrade(path: Path, now_seconds: float, migrations: Sequence[Migration]) ->
                 f"{path} has schema version {current}, made by a later release; this release knows versions "
                 f"up to {newest}. Run the later release, or put back the backup from before its upgrade"
             )
-        _use_write_ahead_log(connection)
+        _use_write_ahead_log(path, connection)
         connection.execute("BEGIN IMMEDIATE")  # better to learn here than later that nothing can be written
         connection.execute("ROLLBACK")
         pending = [migration for migration in migrations if migration.version > current]
         if pending:
             _back_up(path, current, now_seconds, connection)
         for migration in pending:
-            _apply(migration, now_seconds, connection)
+            _apply(migration, path, now_seconds, connection)
 
 
 def _version(path: Path, connection: sqlite3.Connection) -> int:
@@ -123,11 +131,11 @@ def _version(path: Path, connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+def _use_write_ahead_log(path: Path, connection: sqlite3.Connection) -> None:
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise StorageError(
-            "the database's folder does not support SQLite's write-ahead log (is it a network file system?)"
+            f"{path} cannot have a write-ahead log, which SQLite needs here (is it on a network file system?)"
         )
 
 
@@ -146,7 +154,7 @@ def _back_up(path: Path, version: int, now_seconds: float, connection: sqlite3.C
     _log.info("backed up the database to {backup}", backup=str(backup))
 
 
-def _apply(migration: Migration, now_seconds: float, connection: sqlite3.Connection) -> None:
+def _apply(migration: Migration, path: Path, now_seconds: float, connection: sqlite3.Connection) -> None:
     """Apply all of ``migration`` or nothing; the connection is of no more use when this raises."""
     # A table is rebuilt by dropping the old one, which would delete what points to it.
     connection.execute("PRAGMA foreign_keys = OFF")
@@ -159,7 +167,7 @@ def _apply(migration: Migration, now_seconds: float, connection: sqlite3.Connect
             raise StorageError(f"{len(orphans)} rows would point to nothing")
     except (sqlite3.Error, StorageError) as error:
         raise StorageError(
-            f"migration {migration.version} ({migration.name}) failed and was undone: {error}"
+            f"migration {migration.version} ({migration.name}) of {path} failed and was undone: {error}"
         ) from error
     applied = (migration.version, migration.name, int(now_seconds * 1000))
     connection.execute("INSERT INTO schema_migrations (version, name, applied_at) VALUES (?, ?, ?)", applied)

@@ -15,10 +15,8 @@ def depth_first(top_id: int, page: Iterable[Message], absent: Mapping[int, int])
     reply whose parent is absent stands where its parent's subtree would.
     """
     present = {message.id: message for message in page}
-    parents = dict(absent)
-    for message in present.values():
-        if message.parent_id is not None:
-            parents[message.id] = message.parent_id
+    replies = [(message.id, message.parent_id) for message in present.values()]
+    parents = {**absent, **{reply: parent for reply, parent in replies if parent is not None}}
     return [present[node] for node in _preorder(top_id, parents) if node in present]
 
 
