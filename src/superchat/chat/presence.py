@@ -115,43 +115,45 @@ class Presence:
         self._clock = clock
         self._registry = registry
         self._counters = counters
-        self._server = Feed(ServerPresence.NAME, everyone, counters)
+        self._came = Feed(ServerPresence.NAME, everyone, counters)
+        self._went = Feed(ServerPresence.NAME, everyone, counters)
         self._channels: dict[int, Feed] = {}
         self._snapshot: dict[Session, bytes] = {}
         self._arrivals: dict[Session, int] = {}
-        self._departures: dict[int, bytes] = {}
         self._timer: IDelayedCall | None = None
         self._stopped = False
 
     def connected(self, session: Session) -> None:
         """Let a new session hear of what happens from now on."""
-        self._server.skip(session)
+        self._came.skip(session)
+        self._went.skip(session)
 
     def online(self, session: Session) -> None:
         """Announce a first or changed nickname; a first one also earns the snapshot of who is here already."""
         frame = frames.encode(_server_presence(session, online=True))
         arrival = session not in self._snapshot
         if arrival:
-            self._greet(session)
+            self._came.send(session, self._snapshot.values())
+            self._came.tell(session)
         else:
-            self._server.catch_up(session)
+            self._came.catch_up(session)
+        self._went.catch_up(session)
         self._snapshot[session] = frame
-        self._server.send(session, [frame])
-        position = self._server.append(session, frame)
+        self._came.send(session, [frame])
+        position = self._came.append(session, frame)
         if arrival:
             self._arrivals[session] = position
         self._schedule()
 
     def offline(self, session: Session) -> None:
         """Announce that a session has left; nothing is said of one that nobody heard of (decisions 5.1)."""
-        self._server.drop(session)
+        self._came.drop(session)
+        self._went.drop(session)
         if self._snapshot.pop(session, None) is None:
             return
         arrival = self._arrivals.pop(session, None)
-        if arrival is None or not self._server.retract(arrival):
-            frame = frames.encode(_server_presence(session, online=False))
-            position = self._server.append(session, frame)
-            self._departures[position] = frame
+        if arrival is None or not self._came.retract(arrival):
+            self._went.append(session, frames.encode(_server_presence(session, online=False)))
             self._schedule()
 
     def joined(self, session: Session, channel_id: int) -> None:
@@ -175,14 +177,17 @@ class Presence:
             feed.catch_up(session)
 
     def flush(self) -> None:
-        """Send everything that was collected."""
+        """Send everything that was collected: who came, what happened in the channels, who went.
+
+        So everybody hears of a session before it joins, and that it has left its channel before it is gone.
+        """
         self._cancel()
-        self._server.flush()
+        self._came.flush()
         self._arrivals.clear()
-        self._departures.clear()
         channels, self._channels = self._channels, {}
         for feed in channels.values():
             feed.flush()
+        self._went.flush()
 
     def stop(self) -> None:
         """Collect and send nothing more: no presence is sent during shutdown (reference section 1.5)."""
@@ -193,13 +198,6 @@ class Presence:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None
-
-    def _greet(self, session: Session) -> None:
-        """Pending departures may concern sessions the newcomer heard of; pending arrivals are in the snapshot."""
-        seen = self._server.seen(session)
-        self._server.send(session, (frame for at, frame in self._departures.items() if at >= seen))
-        self._server.send(session, self._snapshot.values())
-        self._server.tell(session)
 
     def _in_channel(self, session: Session, channel_id: int, *, joined: bool) -> None:
         feed = self._channels.get(channel_id)

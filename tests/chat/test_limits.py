@@ -1,0 +1,66 @@
+"""Tests for `superchat.chat.limits`."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from superchat.chat.limits import TokenBucket
+
+
+class TokenBucketTests(SynchronousTestCase):
+    """A burst at once, then the rate."""
+
+    def test_burst_then_rate(self) -> None:
+        """The burst is there at once; after that one token comes every 1/rate seconds."""
+        bucket = TokenBucket(rate=2, burst=3)
+        self.assertEqual([bucket.take(10.0) for _ in range(4)], [True, True, True, False])
+        self.assertEqual(bucket.wait_seconds(10.0), 0.5)
+        self.assertFalse(bucket.take(10.4))
+        self.assertTrue(bucket.take(10.5))
+
+    def test_never_more_than_the_burst(self) -> None:
+        """A long pause does not save up more than the burst."""
+        bucket = TokenBucket(rate=1, burst=2)
+        bucket.take(0.0)
+        self.assertTrue(bucket.full(1e9))
+        self.assertEqual([bucket.take(1e9) for _ in range(3)], [True, True, False])
+
+    def test_unlimited(self) -> None:
+        """A rate of 0 never refuses."""
+        bucket = TokenBucket(rate=0, burst=0)
+        self.assertTrue(all(bucket.take(0.0) for _ in range(1000)))
+        self.assertEqual((bucket.wait_seconds(0.0), bucket.full(0.0)), (0.0, True))
+
+    def test_clock_jumps_back(self) -> None:
+        """A clock that is set back gives nothing away, and the refill goes on from there."""
+        bucket = TokenBucket(rate=1, burst=1)
+        self.assertTrue(bucket.take(1000.0))
+        self.assertFalse(bucket.take(0.0))
+        self.assertTrue(bucket.take(1.0))
+
+    @given(
+        rate=st.floats(0.01, 1000),
+        burst=st.integers(1, 100),
+        steps=st.lists(st.floats(0, 10), max_size=200),
+    )
+    def test_bound(self, rate: float, burst: int, steps: list[float]) -> None:
+        """In no stretch of time are more tokens spent than the burst and what the rate gives for it."""
+        bucket, now, spent = TokenBucket(rate=rate, burst=burst), 0.0, 0
+        for step in steps:
+            now += step
+            spent += bucket.take(now)
+        self.assertLessEqual(spent, burst + now * rate + 1e-6)
+
+    @given(rate=st.floats(0.01, 1000), burst=st.integers(1, 5), start=st.floats(0, 2e9))
+    def test_wait_is_enough(self, rate: float, burst: int, start: float) -> None:
+        """Whoever waits as long as told is served, also where the clock's precision ends."""
+        bucket, now = TokenBucket(rate=rate, burst=burst), start
+        for _ in range(burst * 3):
+            if not bucket.take(now):
+                for _ in range(3):
+                    now += bucket.wait_seconds(now)
+                    if bucket.wait_seconds(now) == 0 or bucket.take(now):
+                        break
+        self.assertLessEqual(now - start, 3 * burst / rate + 1)
