@@ -24,6 +24,7 @@ max_frames_per_second = 0
 max_connections_per_ip = 0
 """
 _TWISTD = "from twisted.scripts.twistd import run; run()"
+_LOGGER = "superchat.ops.logs.stdout_observer"
 _START_SECONDS = 20
 
 
@@ -53,9 +54,10 @@ def running_server() -> Iterator[Server]:
         config = Path(folder, "superchat.toml")
         config.write_text(_CONFIG)
         process = subprocess.Popen(
-            [sys.executable, "-c", _TWISTD, "-n", "--pidfile=", "-l", os.devnull, "superchat", "--config", str(config)],
+            [sys.executable, "-c", _TWISTD, "-n", "--pidfile=", f"--logger={_LOGGER}", "superchat", "--config", str(config)],
             env={**os.environ, "XDG_DATA_HOME": folder},
             cwd=folder,
+            stdout=subprocess.DEVNULL,
         )
         try:
             yield Server(_port(Path(folder, "superchat", "server.log")), process.pid)

@@ -148,6 +148,17 @@ class ChatTests(SynchronousTestCase):
         self.assertNotIn(11, self.server.threads)
         self.assertEqual(self.posts(), [(1, b"still there?")])
 
+    def test_reply_to_a_thread_that_is_gone(self) -> None:
+        """A reply to what is gone is refused with the server's words, and nothing is posted."""
+        self.server.messages = [entry(number, "x") for number in range(1, 61)]
+        self.start(limit=60)
+        self.server.refusals = {
+            wire.SubscribeThread: wire.Error(error_code=4003, message="Thread does not exist")
+        }
+        self.type("/reply 1 still there?")
+        self.assertEqual(self.here.told(), ["superchat-cli: Thread does not exist"])
+        self.assertEqual(self.posts(), [])
+
     def test_reply_in_a_chat_channel(self) -> None:
         """Where there are no threads the server says so."""
         self.server.messages = [entry(1, "a", channel_id=2)]
@@ -158,12 +169,15 @@ class ChatTests(SynchronousTestCase):
         self.assertEqual(self.server.heard(wire.SubscribeThread), [])
 
     def test_shown_replies(self) -> None:
-        """A reply is shown with the number of what it answers, or its id."""
-        self.server.messages = [entry(1, "a")]
-        self.start()
+        """A reply is shown with the number of what it answers, else its beginning, else its id."""
+        self.server.messages = [entry(1, "old"), entry(2, "a")]
+        self.start(limit=1)
         self.here.printed()
-        self.server.post(entry(5, "b", parent_id=1), entry(6, "c", parent_id=99))
-        self.assertEqual(self.here.printed(), ["[2] 00:05 ~bob (to [1]): b", "[3] 00:06 ~bob (to 99): c"])
+        self.server.post(entry(5, "b", parent_id=2), entry(6, "c", parent_id=1), entry(7, "d", parent_id=99))
+        self.assertEqual(
+            self.here.printed(),
+            ["[2] 00:05 ~bob (to [1]): b", '[3] 00:06 ~bob (to "old"): c', "[4] 00:07 ~bob (to 99): d"],
+        )
 
     def test_nick(self) -> None:
         """/nick takes another name, for the next connections too, and the prompt shows it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import io
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -62,6 +63,15 @@ class ParseTests(SynchronousTestCase):
         options = parse(["users"], environ)
         self.assertEqual((options.host, options.port, options.nickname), ("example.org", 7, "eve"))
         self.assertEqual(parse(["users", "--nick", "bob"], environ).nickname, "bob")
+
+    def test_unknown_user(self) -> None:
+        """A system that does not know who runs it is no obstacle."""
+
+        def unknown() -> str:
+            raise KeyError("getpwuid(): uid not found")
+
+        self.patch(getpass, "getuser", unknown)
+        self.assertEqual(parse(["users"], {}).login, "")
 
     def test_post(self) -> None:
         """A post has a channel, a text and perhaps what it replies to."""

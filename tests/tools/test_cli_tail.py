@@ -96,8 +96,7 @@ class TailTests(SynchronousTestCase):
     def test_replies(self) -> None:
         """Replies are printed with what they answer."""
         self.chat.messages = [entry(1, "a question that is rather long, in fact")]
-        self.tail(options("tail", "general", limit=1))
-        self.here.printed()
+        self.tail(options("tail", "general"))
         self.chat.post(entry(5, "answer", parent_id=1), entry(6, "unknown", parent_id=4))
         self.assertEqual(
             self.here.printed(),
@@ -154,7 +153,7 @@ class TailTests(SynchronousTestCase):
         self.assertEqual(
             self.here.printed(),
             [
-                "00:06 ~bob (to 1): missed reply",
+                '00:06 ~bob (to "thread"): missed reply',
                 "00:07 ~bob: missed thread",
                 '00:08 ~bob (to "missed thread"): missed reply to it',
             ],
@@ -202,6 +201,39 @@ class TailTests(SynchronousTestCase):
         running = self.tail(options("tail", "general", reconnect=False))
         self.chat.say(wire.Disconnect(reason="bye"))
         self.assertEqual(self.failureResultOf(running, ConnectionClosed).value.reason, "bye")
+
+    def test_nickname_taken_meanwhile(self) -> None:
+        """A nickname that is refused after a reconnection is told of; reading goes on without."""
+        self.tail(options("tail", "general", nickname="alice"))
+        self.chat.names_taken = {"alice"}
+        self.here.restart_server()
+        self.assertIn("* the nickname alice was refused: taken", self.here.told())
+        self.chat.post(entry(5, "hello"))
+        self.assertEqual(self.here.printed(), ["00:05 ~bob: hello"])
+
+    def test_threads_that_are_gone(self) -> None:
+        """Threads deleted meanwhile are given up without a word."""
+        self.chat.messages = [entry(1, "x"), entry(2, "y")]
+        self.tail(options("tail", "general"))
+        self.chat.refusals = {
+            wire.SubscribeThread: wire.Error(error_code=4003, message="Thread does not exist")
+        }
+        self.here.restart_server()
+        self.here.told()
+        self.here.restart_server()
+        self.assertEqual(self.chat.heard(wire.SubscribeThread), [])
+        self.assertEqual(len(self.here.told()), 2)
+
+    def test_thread_limit_at_the_start(self) -> None:
+        """A thread that cannot be subscribed to is not counted as followed."""
+        self.chat.messages = [entry(1, "x")]
+        self.chat.refusals = {
+            wire.SubscribeThread: wire.Error(error_code=5004, message="Thread subscription limit exceeded")
+        }
+        self.tail(options("tail", "general"))
+        self.chat.refusals = {}
+        self.here.restart_server()
+        self.assertEqual(self.chat.heard(wire.SubscribeThread), [])
 
     # Channels that go away
 

@@ -23,7 +23,6 @@ from superchat.tools.cli_once import COMMANDS
 from superchat.tools.cli_options import Options, parse
 from superchat.tools.cli_output import HumanOutput, JsonOutput, Output, WriteLine
 from superchat.tools.cli_tail import tail
-from superchat.tools.cli_terminal import PlainKeyboard, Terminal
 from superchat.tools.cli_text import Palette, wants_colour
 from superchat.wire.errors import Unencodable
 
@@ -76,9 +75,10 @@ class Program:
         self._environ = environ
         self._out = Stream(sys.stdout)
         self._err = Stream(sys.stderr)
-        self._output = self._output_to(self._out.line, self._err.line)
+        self._output = self._output_to(self._out.line, self._err.line, sys.stderr)
         self._work: Deferred[int] | None = None
         self._signal: int | None = None
+        self._give_back: Callable[[], None] = lambda: None
         self._out.on_broken = lambda: self._interrupt(signal.SIGPIPE)
 
     def run(self) -> int:
@@ -117,6 +117,9 @@ class Program:
             await client.close()
 
     async def _chat(self) -> int:
+        # Only here: the others need no line editor, and start sooner without.
+        from superchat.tools.cli_terminal import PlainKeyboard, Terminal
+
         if self._options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
             keyboard = PlainKeyboard(self._reactor, sys.stdin.fileno())
             chat = Chat(self._reactor, self._listen, self._options, self._output, keyboard)
@@ -126,7 +129,8 @@ class Program:
                 keyboard.stop()
             return REFUSED if chat.failed else DONE
         terminal = Terminal(self._reactor, sys.stdin.fileno(), self._out.write, self._columns)
-        self._output = self._output_to(terminal.print, terminal.print)
+        self._output = self._output_to(terminal.print, terminal.print, sys.stdout)
+        self._give_back = terminal.stop
         try:
             await Chat(self._reactor, self._listen, self._options, self._output, terminal).run()
         finally:
@@ -145,11 +149,11 @@ class Program:
 
     # Output
 
-    def _output_to(self, out: WriteLine, err: WriteLine) -> Output:
+    def _output_to(self, out: WriteLine, err: WriteLine, err_file: TextIO) -> Output:
         if self._options.json:
             return JsonOutput(out, err)
-        palette = Palette(wants_colour(sys.stdout, self._environ))
-        return HumanOutput(out, err, palette, columns=self._columns)
+        palettes = [Palette(wants_colour(each, self._environ)) for each in (sys.stdout, err_file)]
+        return HumanOutput(out, err, *palettes, columns=self._columns)
 
     def _columns(self) -> int:
         return get_terminal_size().columns
@@ -164,6 +168,7 @@ class Program:
     def _interrupt(self, number: int) -> None:
         if self._signal is None and self._work is not None:
             self._signal = number
+            self._give_back()  # goodbyes take their time, and a second interruption none at all
             self._reactor.callLater(0, self._work.cancel)
 
     def _failed(self, failure: Failure) -> int:

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from superchat.client import ServerRefused
 from superchat.client.errors import ClientError
 from superchat.tools.cli_ask import Declined, Questions
+from superchat.tools.cli_excerpts import Excerpts
 from superchat.tools.cli_follow import Follower, Listen
 from superchat.tools.cli_options import Options
 from superchat.tools.cli_output import Channel, Output, Shown
@@ -82,6 +83,7 @@ class Chat:
         self.failed = False
         """Whether anything typed came to nothing."""
         self._numbers = Numbers()
+        self._excerpts = Excerpts()
         self._one_at_a_time = DeferredLock()
         self._follower = Follower(clock, listen, options, output, self, join=True)
 
@@ -95,12 +97,16 @@ class Chat:
 
     # What the follower shows
 
+    def known(self, entry: MessageEntry) -> None:
+        """Replies may answer it."""
+        self._excerpts.remember(entry)
+
     def message(self, entry: MessageEntry, channel: Channel | None) -> None:
         """Show a message with its number."""
         reply_to = None
         if entry.parent_id is not None:
             number = self._numbers.of(entry.parent_id)
-            reply_to = str(entry.parent_id) if number is None else f"[{number}]"
+            reply_to = self._excerpts.of(entry.parent_id) if number is None else f"[{number}]"
         shown = Shown(number=self._numbers.give(entry.message_id), reply_to=reply_to)
         self._output.message(entry, shown)
 

@@ -30,6 +30,9 @@ Listen = Callable[[EventListener], Deferred[ChatClient]]
 class View(Protocol):
     """Shows what happens in the followed channels."""
 
+    def known(self, entry: MessageEntry) -> None:
+        """A message from the past; it is not to be shown, unless ``message`` says so too."""
+
     def message(self, entry: MessageEntry, channel: Channel | None) -> None:
         """A message that was not shown before."""
 
@@ -200,10 +203,11 @@ class Follower:
             past += roots
             first += roots[: self._options.limit]
         await self._listen_to_recent(questions, past)
-        for entry in sorted(first, key=_by_id):
-            self._view.message(entry, self.channels.get(entry.channel_id))
         for entry in sorted(past, key=_by_id):
             self._mark(entry)
+            self._view.known(entry)
+        for entry in sorted(first, key=_by_id):
+            self._view.message(entry, self.channels.get(entry.channel_id))
 
     async def _enter(self, questions: Questions, channel: Channel) -> None:
         places = self.link.places

@@ -8,7 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from datetime import tzinfo
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -16,6 +16,8 @@ from superchat.tools.cli_text import Palette, clip, clock_time, decoded, pad, sa
 from superchat.wire import messages as wire
 
 WriteLine = Callable[[str], None]
+
+NO_COLOUR: Final = Palette(False)
 
 
 @attrs.frozen
@@ -101,7 +103,8 @@ class HumanOutput(Output):
         self,
         out: WriteLine,
         err: WriteLine,
-        palette: Palette | None = None,
+        palette: Palette = NO_COLOUR,
+        err_palette: Palette = NO_COLOUR,
         *,
         columns: Callable[[], int] = lambda: 80,
         now: Callable[[], float] = time.time,
@@ -109,7 +112,8 @@ class HumanOutput(Output):
     ) -> None:
         self._out = out
         self._err = err
-        self._palette = palette or Palette(False)
+        self._palette = palette
+        self._err_palette = err_palette
         self._columns = columns
         self._now = now
         self._zone = zone
@@ -169,10 +173,10 @@ class HumanOutput(Output):
             self._out(self._palette.name(name) if each.is_registered else f"{name} (anonymous)")
 
     def notice(self, text: str) -> None:
-        self._err(self._palette.dim(f"* {safe(text)}"))
+        self._err(self._err_palette.dim(f"* {safe(text)}"))
 
     def error(self, kind: str, text: str, code: int | None = None) -> None:
-        self._err(self._palette.warning(f"superchat-cli: {safe(text)}"))
+        self._err(self._err_palette.warning(f"superchat-cli: {safe(text)}"))
 
     def _time(self, timestamp_ms: int) -> str:
         return clock_time(timestamp_ms, self._now(), self._zone)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from twisted.internet.interfaces import IReactorTime
 
+from superchat.tools.cli_excerpts import Excerpts
 from superchat.tools.cli_follow import Follower, Listen
 from superchat.tools.cli_options import Options
 from superchat.tools.cli_output import Channel, Output, Shown
-from superchat.tools.cli_text import clip, decoded, safe_lines
 from superchat.wire import messages as wire
 from superchat.wire.messages import MessageEntry
-
-EXCERPTS_REMEMBERED: Final = 1000
-EXCERPT_COLUMNS: Final = 30
 
 
 async def tail(clock: IReactorTime, listen: Listen, options: Options, output: Output) -> None:
@@ -29,16 +24,18 @@ class TailView:
     def __init__(self, output: Output, *, name_channels: bool) -> None:
         self._output = output
         self._name_channels = name_channels
-        self._excerpts: dict[int, str] = {}
+        self._excerpts = Excerpts()
+
+    def known(self, entry: MessageEntry) -> None:
+        """Replies may answer it."""
+        self._excerpts.remember(entry)
 
     def message(self, entry: MessageEntry, channel: Channel | None) -> None:
         """Print a message, with the beginning of the one it answers."""
-        reply_to = None
-        if entry.parent_id is not None:
-            reply_to = self._excerpts.get(entry.parent_id, str(entry.parent_id))
+        reply_to = None if entry.parent_id is None else self._excerpts.of(entry.parent_id)
         label = channel.label if channel is not None and self._name_channels else None
         self._output.message(entry, Shown(channel=label, reply_to=reply_to))
-        self._remember(entry)
+        self._excerpts.remember(entry)
 
     def edited(self, event: wire.MessageEdited) -> None:
         """Print the new text."""
@@ -53,9 +50,3 @@ class TailView:
 
     def entered(self) -> None:
         """There is nothing to be done about it."""
-
-    def _remember(self, entry: MessageEntry) -> None:
-        while len(self._excerpts) >= EXCERPTS_REMEMBERED:
-            del self._excerpts[next(iter(self._excerpts))]
-        first = safe_lines(decoded(entry.content))[0]
-        self._excerpts[entry.message_id] = f'"{clip(first, EXCERPT_COLUMNS)}"'
