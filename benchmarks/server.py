@@ -24,7 +24,7 @@ max_frames_per_second = 0
 max_connections_per_ip = 0
 """
 _TWISTD = "from twisted.scripts.twistd import run; run()"
-_LOGGER = "superchat.ops.logs.stdout_observer"
+_COMMAND = (sys.executable, "-c", _TWISTD, "-n", "--pidfile=", "--logger=superchat.ops.logs.stdout_observer")
 _START_SECONDS = 20
 
 
@@ -54,7 +54,7 @@ def running_server() -> Iterator[Server]:
         config = Path(folder, "superchat.toml")
         config.write_text(_CONFIG)
         process = subprocess.Popen(
-            [sys.executable, "-c", _TWISTD, "-n", "--pidfile=", f"--logger={_LOGGER}", "superchat", "--config", str(config)],
+            [*_COMMAND, "superchat", "--config", str(config)],
             env={**os.environ, "XDG_DATA_HOME": folder},
             cwd=folder,
             stdout=subprocess.DEVNULL,

@@ -93,7 +93,8 @@ def main() -> None:
         cpu = cpu_seconds(server.pid) - before
     print(f"{number} users")
     print(f"connections {rate:10,.0f} per second   bare accept loop {bare:10,.0f}   ratio {rate / bare:5.2f}")
-    print(f"nicknames   {answered:10.2f} s until all are answered, {quiet:.2f} s until all know of all, {cpu:.2f} s of CPU")
+    print(f"nicknames   {answered:10.2f} s until all are answered, {quiet:.2f} s until all know of all")
+    print(f"            {cpu:10.2f} s of CPU")
 
 
 if __name__ == "__main__":

@@ -92,11 +92,12 @@ class LayeringTests(SynchronousTestCase):
 
     def test_storage(self) -> None:
         """storage/ knows only the model: no rules, no transports."""
-        self.only_import("superchat.storage", "superchat.model", "superchat.ids", "attrs", "zope.interface", "twisted")
+        ours = ("superchat.model", "superchat.ids", "superchat.histogram")
+        self.only_import("superchat.storage", *ours, "attrs", "zope.interface", "twisted")
 
     def test_model(self) -> None:
         """The values depend on nothing of ours."""
-        for module in ("superchat.model", "superchat.ids", "superchat.errors"):
+        for module in ("superchat.model", "superchat.ids", "superchat.histogram", "superchat.errors"):
             self.none_import(module, "superchat.chat", "superchat.net", "superchat.ops", "superchat.storage")
 
     def test_config(self) -> None:

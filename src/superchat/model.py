@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 import attrs
+
+REHEARSAL_CHANNEL_ID: Final = 0
+"""No channel ever has this id, except while a message is rehearsed, which nobody can see."""
 
 
 class ChannelType(IntEnum):

@@ -19,6 +19,7 @@ from superchat.config import Config, Limits, SeedChannel, Server, default_channe
 from superchat.storage.memory import MemoryStorage
 from superchat.wire.connection import Connection
 from superchat.wire.errors import ErrorCode
+from superchat.wire.frames import COMPRESSED, VERSION
 from superchat.wire.messages import (
     BY_CODE,
     Error,
@@ -46,6 +47,8 @@ class Client:
     ended: tuple[str | None, CloseCause] | None = None
     session: Session | None = None
     writes: int = 0
+    late_writes: int = 0
+    """Those after the session was over."""
     _incoming: Connection = attrs.field(factory=lambda: Connection(BY_CODE))
 
     # The peer, as the chat sees it
@@ -53,6 +56,7 @@ class Client:
     def write(self, frames: bytes) -> None:
         """Take whole frames."""
         self.writes += 1
+        self.late_writes += self.session is not None and self.session.closed
         self._incoming.receive_data(frames)
 
     def disconnect(self, reason: str | None, cause: CloseCause) -> None:
@@ -86,9 +90,12 @@ class Client:
         self.chat.disconnected(self.session, "client")
 
     def received(self) -> list[Event]:
-        """Everything since the last call."""
+        """Everything since the last call; none of it is compressed but for version 2 (decisions 1.2)."""
         events = []
         while (event := self._incoming.next_event()) is not None:
+            header = self._incoming.last_frame
+            assert header is not None
+            assert self.version == VERSION or not header.flags & COMPRESSED, header
             events.append(event)
         return events
 

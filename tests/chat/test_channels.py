@@ -129,7 +129,7 @@ class SubchannelTests(TalkTestCase):
         """An unknown channel is ERROR 4001."""
         self.assertEqual(
             self.connect().refusal(GetSubchannels(channel_id=UNKNOWN)),
-            (ErrorCode.CHANNEL_NOT_FOUND, "Channel does not exist"),
+            (ErrorCode.CHANNEL_NOT_FOUND, "Channel not found"),
         )
 
     def test_join_both_ways(self) -> None:
@@ -221,9 +221,9 @@ class RosterTests(TalkTestCase):
         self.assertEqual([user.nickname for user in roster.users], ["alice", "bob", "carol"])
 
     def test_unknown(self) -> None:
-        """ERROR 4001 for an unknown channel, 0 included."""
-        for channel_id in (0, UNKNOWN):
+        """ERROR 4001 for an unknown channel, 0 included, each with its text (reference 2.1)."""
+        for channel_id, text in ((0, "Channel not found"), (UNKNOWN, "Channel does not exist")):
             self.assertEqual(
                 self.connect().refusal(ListChannelUsers(channel_id=channel_id)),
-                (ErrorCode.CHANNEL_NOT_FOUND, "Channel does not exist"),
+                (ErrorCode.CHANNEL_NOT_FOUND, text),
             )

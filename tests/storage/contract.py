@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from superchat.model import Channel, Message, NewChannel, NewMessage
+from superchat.model import REHEARSAL_CHANNEL_ID, Channel, Message, NewChannel, NewMessage
 from superchat.storage.interface import (
     AlreadyDeleted,
     DuplicateName,
@@ -33,6 +33,11 @@ FAR_IDS = (2**63, 2**64 - 1, -(2**70))
 def new_channel(name: str = "general", parent_id: int | None = None) -> NewChannel:
     """A forum as a configuration might seed it."""
     return NewChannel(name, name.title(), f"about {name}", 1, 168, parent_id)
+
+
+def rehearsal() -> NewMessage:
+    """What a canary posts."""
+    return NewMessage(REHEARSAL_CHANNEL_ID, None, "canary", 1, b"anybody there?", NOON_MS)
 
 
 class StorageContract(SynchronousTestCase):
@@ -575,3 +580,69 @@ class StorageContract(SynchronousTestCase):
         for far in FAR_IDS:
             self.assertEqual(self.result(self.storage.count_since(far, 0)), 0)
             self.assertEqual(self.result(self.storage.count_since(self.general.id, 0, root_id=far)), 0)
+
+    # Probes, rehearsals and sizes
+
+    def test_probe(self) -> None:
+        """A probe is a commit of its own kind and changes nothing that anybody sees."""
+        posted = self.post()
+        before = self.storage.statistics().operations
+        for moment in range(3):
+            self.assertIsNone(self.result(self.storage.probe(NOON_MS + moment)))
+        self.assertEqual(self.storage.statistics().operations, before + 3)
+        self.assertEqual(self.roots(), [posted.id])
+
+    def test_rehearsal(self) -> None:
+        """A rehearsed message is committed like any other and has an id in order, but nothing of it is left."""
+        first = self.post()
+        rehearsed = self.result(self.storage.rehearse(rehearsal()))
+        second = self.post()
+        self.assertLess(first.id, rehearsed.id)
+        self.assertLess(rehearsed.id, second.id)
+        self.assertEqual(rehearsed.channel_id, REHEARSAL_CHANNEL_ID)
+        self.assertEqual((rehearsed.content, rehearsed.root_id), (b"anybody there?", rehearsed.id))
+        self.assertIsNone(self.result(self.storage.message(rehearsed.id)))
+        self.assertEqual(self.result(self.storage.root_page(REHEARSAL_CHANNEL_ID, 50, None, None)), [])
+        self.assertEqual(self.result(self.storage.channels()), [self.general])
+
+    def test_rehearsal_among_others(self) -> None:
+        """Rehearsals that share a commit with posts disturb none of them, and nobody can post in their channel."""
+        storage = self.storage
+        together: Deferred[list[Any]] = gatherResults(
+            [
+                storage.append_message(self.new()),
+                storage.rehearse(rehearsal()),
+                storage.append_message(self.new()),
+                storage.rehearse(rehearsal()),
+            ]
+        )
+        ids = [message.id for message in self.result(together)]
+        self.assertEqual(ids, sorted(ids))
+        self.assertEqual(self.roots(), [ids[2], ids[0]])
+        self.assert_refused(storage.append_message(self.new(channel_id=REHEARSAL_CHANNEL_ID)), UnknownChannel)
+
+    def test_rehearsals_use_up_no_channel_ids(self) -> None:
+        """The next channel gets the next id, however often was rehearsed."""
+        for _ in range(3):
+            self.result(self.storage.rehearse(rehearsal()))
+        created = self.result(self.storage.create_channel(new_channel("tech"), NOON_MS))
+        self.assertEqual(created.id, self.general.id + 1)
+
+    def test_size(self) -> None:
+        """Rows are counted, deleted messages included, rehearsed ones not."""
+        kept, deleted = self.post(), self.post()
+        self.post(kept)
+        self.delete(deleted)
+        self.result(self.storage.rehearse(rehearsal()))
+        size = self.result(self.storage.measure())
+        self.assertEqual((size.channels, size.messages), (1, 3))
+
+    def test_closed_for_probes(self) -> None:
+        """A storage that is not open fails like everywhere else."""
+        self.result(self.storage.close())
+        for asked in (
+            self.storage.probe(NOON_MS),
+            self.storage.rehearse(rehearsal()),
+            self.storage.measure(),
+        ):
+            self.assert_refused(asked, Unavailable)

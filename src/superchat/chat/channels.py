@@ -51,6 +51,9 @@ class ChannelDirectory:
     def __len__(self) -> int:
         return len(self._by_id)
 
+    def __contains__(self, channel_id: int) -> bool:
+        return channel_id in self._by_id
+
     def find(self, channel_id: int, subchannel_id: int | None = None) -> Channel:
         """The place named by a channel's own id, or by (parent, subchannel); both are the same (decisions 4.2).
 
@@ -98,9 +101,10 @@ class Channels:
 
     def get_subchannels(self, session: Session, message: GetSubchannels) -> None:
         """wire 0x15: by name; 4001 for an unknown channel."""
-        parent = self.directory.find(message.channel_id)
-        entries = map(_subchannel_entry, self.directory.subchannels(parent.id)[:_LONGEST_LIST])
-        session.reply(SubchannelList(channel_id=parent.id, subchannels=tuple(fitting(entries))))
+        if message.channel_id not in self.directory:
+            raise Refused(ErrorCode.CHANNEL_NOT_FOUND, "Channel not found")
+        entries = map(_subchannel_entry, self.directory.subchannels(message.channel_id)[:_LONGEST_LIST])
+        session.reply(SubchannelList(channel_id=message.channel_id, subchannels=tuple(fitting(entries))))
 
     def join(self, session: Session, message: JoinChannel) -> None:
         """wire 0x05: at most one joined channel; joining another one leaves the first (reference 2.2)."""
@@ -126,20 +130,19 @@ class Channels:
     def leave(self, session: Session, message: LeaveChannel) -> None:
         """wire 0x06: channel_id 0 means whatever is joined."""
         joined = session.joined
-        problem = None
         if joined is None:
-            problem = "Not currently joined to any channel"
+            session.reply(_not_left(message, "Not currently joined to any channel"))
         elif message.channel_id and self._place_id(message) != joined:
-            problem = "Session is not joined to the requested channel"
-        if joined is None or problem is not None:
-            session.reply(LeaveResponse(success=False, channel_id=message.channel_id, message=problem or ""))
-            return
-        session.reply(LeaveResponse(success=True, channel_id=joined, message="Left channel"))
-        self.presence.left(session, joined)
-        self.registry.leave(session)
+            session.reply(_not_left(message, "Session is not joined to the requested channel"))
+        else:
+            session.reply(LeaveResponse(success=True, channel_id=joined, message="Left channel"))
+            self.presence.left(session, joined)
+            self.registry.leave(session)
 
     def list_users(self, session: Session, message: ListChannelUsers) -> None:
         """wire 0x17: the sessions that have joined, sorted by nickname, no empty names (decisions 5.2)."""
+        if not message.channel_id:
+            raise Refused(ErrorCode.CHANNEL_NOT_FOUND, "Channel not found")
         place = self.directory.find(message.channel_id, message.subchannel_id)
         named = [other for other in self.registry.joined(place.id) if other.nickname is not None]
         named.sort(key=lambda other: (other.nickname or "", other.id))
@@ -170,6 +173,10 @@ class Channels:
             has_subchannels=bool(subchannels),
             subchannel_count=subchannels,
         )
+
+
+def _not_left(message: LeaveChannel, text: str) -> LeaveResponse:
+    return LeaveResponse(success=False, channel_id=message.channel_id, message=text)
 
 
 def _subchannel_entry(channel: Channel) -> SubchannelEntry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -15,22 +15,23 @@ from superchat.chat.session import Session
 from superchat.errors import Refused
 from superchat.storage.interface import StorageError
 from superchat.wire.errors import ErrorCode, Malformed, Unsupported
+from superchat.wire.messages import GetSubchannels
 from superchat.wire.records import Message
 
 Event: TypeAlias = Message | Malformed | Unsupported
 Verb: TypeAlias = Callable[[Session, Any], Awaitable[None] | None]
 
-NICKNAME_TO_POST = Refused(ErrorCode.AUTH_REQUIRED, "Nickname required. Use SET_NICKNAME first.")
-NICKNAME_TO_DELETE = Refused(ErrorCode.NICKNAME_REQUIRED, "Nickname required. Use SET_NICKNAME first.")
+_MALFORMED_TEXTS: Final = {GetSubchannels.NAME: "Invalid request format"}
+"""Where the reference has another text than elsewhere (reference 2.2)."""
 
 
 @attrs.frozen
 class Command:
-    """How a message is answered: by *verb*, if the session has a nickname (or else the refusal *nickname* says
-    so), and within the message rate when it is *rated* (decisions 3.1, 4.10)."""
+    """How a message is answered: by *verb*, if the session has a nickname (or else ERROR *nickname* says so), and
+    within the message rate when it is *rated* (decisions 3.1, 4.10)."""
 
     verb: Verb
-    nickname: Refused | None = None
+    nickname: ErrorCode | None = None
     rated: bool = False
 
 
@@ -74,16 +75,19 @@ class Dispatcher:
         if command is None:
             raise Refused(ErrorCode.UNSUPPORTED_VERSION, "Unsupported message type")
         if command.nickname is not None and session.nickname is None:
-            raise command.nickname
+            raise Refused(command.nickname, "Nickname required. Use SET_NICKNAME first.")
         if command.rated and not session.posts.take(self._clock.seconds()):
             raise self._rate_exceeded(session)
         return command.verb(session, message)
 
     async def _finish(self, session: Session, message: Message, result: Awaitable[None]) -> None:
+        self._counters.under_way += 1
         try:
             await result
         except Exception as error:  # noqa: BLE001  # as above
             self._answer_failure(session, message, error)
+        finally:
+            self._counters.under_way -= 1
 
     def _answer_failure(self, session: Session, message: Message, error: Exception) -> None:
         if isinstance(error, Refused):
@@ -99,7 +103,7 @@ class Dispatcher:
         if isinstance(event, Unsupported):
             session.refuse(event.error_code, "Unsupported message type")
         else:
-            session.refuse(event.error_code, "Invalid message format")
+            session.refuse(event.error_code, _MALFORMED_TEXTS.get(event.name, "Invalid message format"))
 
     def _rate_exceeded(self, session: Session) -> Refused:
         """Both of the monitoring guide's searches find the line (decisions 4.10)."""

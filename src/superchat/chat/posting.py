@@ -10,6 +10,7 @@ import attrs
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from superchat.chat.broadcasts import Broadcasts
 from superchat.chat.channels import ChannelDirectory
 from superchat.chat.counters import Counters
 from superchat.chat.reading import entry_fields
@@ -60,11 +61,13 @@ class Posting:
     registry: ChannelRegistry
     clock: IReactorTime
     counters: Counters
+    broadcasts: Broadcasts
     longest_message: int
     activity: Logger
 
     async def post(self, session: Session, message: wire.PostMessage) -> None:
         """wire 0x0A: the author gets MESSAGE_POSTED before anybody gets NEW_MESSAGE."""
+        received = self.clock.seconds()
         content = clean(message.content, self.longest_message)
         place = self.directory.find(message.channel_id, message.subchannel_id)
         parent_id = message.parent_id or None
@@ -76,7 +79,7 @@ class Posting:
             author_nickname=session.nickname or "",
             author_session=session.key,
             content=content,
-            created_at=self._now_ms(),
+            created_at=int(received * 1000),
         )
         try:
             stored: Message = await self.storage.append_message(draft)
@@ -92,7 +95,7 @@ class Posting:
             bytes=len(content),
         )
         session.reply(wire.MessagePosted(success=True, message_id=stored.id, message="Message posted"))
-        self._broadcast(stored)
+        self._broadcast(stored, received)
 
     async def delete(self, session: Session, message: wire.DeleteMessage) -> None:
         """wire 0x0C: only the session that posted it may delete an anonymous message (decisions 3.3)."""
@@ -125,14 +128,22 @@ class Posting:
         session.reply(notice)
         self._tell_others(session, tombstone, notice)
 
-    def _broadcast(self, message: Message) -> None:
+    def _broadcast(self, message: Message, received: float) -> None:
         """Roots go to the channel's subscribers, replies to the thread's (reference section 4)."""
+        started = self.clock.seconds()
+        news = wire.NewMessage(**entry_fields(message))
+        channel_id, root_id = message.channel_id, message.root_id
+        counters = self.counters
         if message.parent_id is None:
-            recipients = self.registry.subscribers(message.channel_id)
+            number = self.registry.publish(self.registry.subscribers(channel_id), news)
+            counters.channel_deliveries.add(channel_id, channel_id, None, number)
+            self.broadcasts.published("channel", number, received, started)
         else:
-            recipients = self.registry.thread_subscribers(message.root_id)
-        self.counters.broadcasts += 1
-        self.counters.deliveries += self.registry.publish(recipients, wire.NewMessage(**entry_fields(message)))
+            number = self.registry.publish(self.registry.thread_subscribers(root_id), news)
+            counters.thread_deliveries.add(root_id, channel_id, root_id, number)
+            self.broadcasts.published("thread", number, received, started)
+        counters.broadcasts += 1
+        counters.deliveries += number
 
     def _tell_others(self, actor: Session, message: Message, notice: WireMessage) -> None:
         """Once to everyone else joined, subscribed to the channel, or subscribed to the thread (decisions 4.8)."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from typing import TypeAlias
+from collections.abc import Collection, Iterator
 
+from superchat.chat.audiences import Audiences
 from superchat.chat.counters import Counters
 from superchat.chat.session import Session
 from superchat.wire.frames import COMPRESS_FROM_BYTES, Encoded
 from superchat.wire.records import Message
-
-Listeners: TypeAlias = dict[int, dict[Session, None]]
 
 
 class ChannelRegistry:
@@ -21,9 +19,11 @@ class ChannelRegistry:
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._joined: Listeners = {}
-        self._subscribers: Listeners = {}
-        self._threads: Listeners = {}
+        self._joined = Audiences()
+        self.channel_audiences = Audiences()
+        """Those subscribed to channels."""
+        self.thread_audiences = Audiences()
+        """Those subscribed to threads."""
 
     def join(self, session: Session, channel_id: int) -> None:
         """Make *channel_id* the one channel that *session* has joined."""
@@ -31,35 +31,37 @@ class ChannelRegistry:
             return
         self.leave(session)
         session.joined = channel_id
-        _add(self._joined, channel_id, session)
+        self._joined.add(channel_id, session)
 
     def leave(self, session: Session) -> None:
         """Undo `join`; nothing happens when nothing is joined."""
         if session.joined is not None:
-            _discard(self._joined, session.joined, session)
+            self._joined.discard(session.joined, session)
             session.joined = None
 
     def subscribe_channel(self, session: Session, channel_id: int) -> None:
         """Deliver the root messages of *channel_id* to *session*."""
         if not session.closed:
             session.channels.add(channel_id)
-            _add(self._subscribers, channel_id, session)
+            self.channel_audiences.add(channel_id, session)
 
     def unsubscribe_channel(self, session: Session, channel_id: int) -> None:
         """Undo `subscribe_channel`."""
         session.channels.discard(channel_id)
-        _discard(self._subscribers, channel_id, session)
+        if self.channel_audiences.discard(channel_id, session):
+            self._counters.channel_deliveries.forget(channel_id)
 
     def subscribe_thread(self, session: Session, root_id: int) -> None:
         """Deliver the replies under *root_id* to *session*."""
         if not session.closed:
             session.threads.add(root_id)
-            _add(self._threads, root_id, session)
+            self.thread_audiences.add(root_id, session)
 
     def unsubscribe_thread(self, session: Session, root_id: int) -> None:
         """Undo `subscribe_thread`."""
         session.threads.discard(root_id)
-        _discard(self._threads, root_id, session)
+        if self.thread_audiences.discard(root_id, session):
+            self._counters.thread_deliveries.forget(root_id)
 
     def forget(self, session: Session) -> None:
         """Remove a session that has left from everything."""
@@ -71,47 +73,34 @@ class ChannelRegistry:
 
     def joined(self, channel_id: int) -> Collection[Session]:
         """The sessions that have joined a channel."""
-        return self._joined.get(channel_id, {}).keys()
+        return self._joined.of(channel_id).keys()
 
     def subscribers(self, channel_id: int) -> Collection[Session]:
         """The sessions that get a channel's root messages."""
-        return self._subscribers.get(channel_id, {}).keys()
+        return self.channel_audiences.of(channel_id).keys()
 
     def thread_subscribers(self, root_id: int) -> Collection[Session]:
         """The sessions that get a thread's replies."""
-        return self._threads.get(root_id, {}).keys()
+        return self.thread_audiences.of(root_id).keys()
 
     def audience(self, channel_id: int) -> Iterator[Session]:
         """Everyone who sees a channel: joined or subscribed, each once."""
-        subscribers = self._subscribers.get(channel_id, {})
+        subscribers = self.channel_audiences.of(channel_id)
         yield from subscribers
-        for session in self._joined.get(channel_id, {}):
+        for session in self._joined.of(channel_id):
             if session not in subscribers:
                 yield session
 
-    def publish(self, recipients: Iterable[Session], message: Message) -> int:
+    def publish(self, recipients: Collection[Session], message: Message) -> int:
         """Send *message* to each of *recipients* and return how many there were; it is encoded once, whatever
         their number (architecture: the life of one POST_MESSAGE)."""
         encoded = Encoded(message)
         plain = encoded.plain
-        number = 0
         if len(plain) < COMPRESS_FROM_BYTES:
-            for number, session in enumerate(recipients, 1):
+            for session in recipients:
                 session.peer.write(plain)
         else:
-            for number, session in enumerate(recipients, 1):
+            for session in recipients:
                 session.peer.write(encoded.for_version(session.peer.version))
-        self._counters.sent[message.NAME] += number
-        return number
-
-
-def _add(listeners: Listeners, key: int, session: Session) -> None:
-    listeners.setdefault(key, {})[session] = None
-
-
-def _discard(listeners: Listeners, key: int, session: Session) -> None:
-    sessions = listeners.get(key)
-    if sessions is not None:
-        sessions.pop(session, None)
-        if not sessions:
-            del listeners[key]
+        self._counters.sent[message.NAME] += len(recipients)
+        return len(recipients)

@@ -9,22 +9,24 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from superchat.chat.broadcasts import Broadcasts
 from superchat.chat.channels import ChannelDirectory, Channels
 from superchat.chat.counters import CloseCause, Counters
-from superchat.chat.dispatch import NICKNAME_TO_DELETE, NICKNAME_TO_POST, Command, Dispatcher, Event
+from superchat.chat.dispatch import Command, Dispatcher, Event
 from superchat.chat.identity import Identity
 from superchat.chat.posting import Posting
 from superchat.chat.presence import Presence
 from superchat.chat.reading import Reading
 from superchat.chat.registry import ChannelRegistry
 from superchat.chat.session import Peer, Session
-from superchat.chat.sessions import Sessions
+from superchat.chat.sessions import Sessions, posting_rate
 from superchat.chat.subscriptions import Subscriptions
 from superchat.config import Config
 from superchat.errors import Refused
 from superchat.model import NewChannel
 from superchat.storage.interface import IStorage
 from superchat.wire import frames, messages
+from superchat.wire.errors import ErrorCode
 from superchat.wire.records import Message
 
 INACTIVE_CLEANUP_DAYS: Final = 90
@@ -47,21 +49,33 @@ class Chat:
         self.config = config
         self.activity = activity
         self.counters = Counters()
+        self.broadcasts = Broadcasts(clock)
         self.directory = ChannelDirectory()
         self.registry = ChannelRegistry(self.counters)
         self.sessions = Sessions(config.limits, self.counters)
         self.presence = Presence(clock, self.registry, self.sessions.everyone, self.counters)
         self._storage = storage
         self._clock = clock
-        rate = config.limits.message_rate_limit
-        self._dispatcher = Dispatcher(self._commands(), clock, self.counters, rate, activity)
-        self._server_config = frames.encode(self._announcement())
+        self._go_by_config()
 
     async def start(self) -> None:
         """Load the channels; a new database gets the seed channels of the configuration (decisions 4.13)."""
         if self._storage.is_new:
             await self._seed()
         self.directory.add(await self._storage.channels())
+
+    def reconfigure(self, config: Config) -> None:
+        """Go by other limits and reserved names from now on (decisions 9.5).
+
+        Live sessions keep the limits of their connection: idle time, frame rate, bytes unread; and the
+        SERVER_CONFIG they were sent.
+        """
+        if config.limits.message_rate_limit != self.config.limits.message_rate_limit:
+            for session in self.sessions.everyone():
+                session.posts = posting_rate(config.limits)
+        self.config = config
+        self.sessions.limits = config.limits
+        self._go_by_config()
 
     def connect(self, address: str, peer: Peer) -> Session | None:
         """Greet a new connection with SERVER_CONFIG and admit it; None when it was turned away (decisions 1.1, 1.4)."""
@@ -72,6 +86,7 @@ class Chat:
         except Refused as refused:
             self.counters.connections_refused[refused.code] += 1
             peer.write(frames.encode(messages.Error(error_code=refused.code, message=refused.text)))
+            self.counters.sent[messages.Error.NAME] += 1
             peer.disconnect(refused.text, "refused")
             return None
         self.presence.connected(session)
@@ -98,6 +113,11 @@ class Chat:
         """Announce nothing more: no presence is sent during shutdown (reference section 1.5)."""
         self.presence.stop()
 
+    def _go_by_config(self) -> None:
+        rate = self.config.limits.message_rate_limit
+        self._dispatcher = Dispatcher(self._commands(), self._clock, self.counters, rate, self.activity)
+        self._server_config = frames.encode(self._announcement())
+
     def _commands(self) -> Mapping[type[Message], Command]:
         limits = self.config.limits
         reserved = frozenset(name.lower() for name in self.config.server.admin_users)
@@ -111,6 +131,7 @@ class Chat:
             self.registry,
             self._clock,
             self.counters,
+            self.broadcasts,
             limits.max_message_length,
             self.activity,
         )
@@ -125,8 +146,8 @@ class Chat:
             messages.JoinChannel: Command(channels.join),
             messages.LeaveChannel: Command(channels.leave),
             messages.ListChannelUsers: Command(channels.list_users),
-            messages.PostMessage: Command(posting.post, nickname=NICKNAME_TO_POST, rated=True),
-            messages.DeleteMessage: Command(posting.delete, nickname=NICKNAME_TO_DELETE),
+            messages.PostMessage: Command(posting.post, nickname=ErrorCode.AUTH_REQUIRED, rated=True),
+            messages.DeleteMessage: Command(posting.delete, nickname=ErrorCode.NICKNAME_REQUIRED),
             messages.ListMessages: Command(reading.list_messages),
             messages.SubscribeChannel: Command(subscriptions.subscribe_channel),
             messages.UnsubscribeChannel: Command(subscriptions.unsubscribe_channel),

@@ -45,13 +45,18 @@ class Session:
     threads: set[int] = attrs.field(factory=set)
     closed: bool = False
 
+    def sees(self, channel_id: int) -> bool:
+        """Whether this session has joined a channel or is subscribed to it."""
+        return channel_id == self.joined or channel_id in self.channels
+
     def reply(self, message: Message) -> None:
         """Send one message to this session alone, compressed only for version 2 (decisions 1.2); nothing once
         it is closed."""
         if self.closed:
             return
+        frame = frames.encode(message, compress=self.peer.version == frames.VERSION)
         self.counters.sent[message.NAME] += 1
-        self.peer.write(frames.encode(message, compress=self.peer.version == 2))
+        self.peer.write(frame)
 
     def refuse(self, code: ErrorCode, text: str) -> None:
         """Answer ERROR *code* and count it; the connection goes on."""

@@ -37,11 +37,17 @@ def network_of(address: str) -> str:
     return f"{IPv6Address(site)}/{_SITE_PREFIX_BITS}"
 
 
+def posting_rate(limits: Limits) -> TokenBucket:
+    """What a session may post from now on (decisions 4.10)."""
+    per_minute = limits.message_rate_limit
+    return TokenBucket(rate=per_minute / 60, burst=per_minute)
+
+
 @attrs.define
 class Sessions:
     """Every live session by id, ascending; ids start at 1 and are never used twice in one run."""
 
-    _limits: Limits
+    limits: Limits
     _counters: Counters
     _last_id: int = 0
     _by_id: dict[int, Session] = attrs.field(factory=dict)
@@ -71,19 +77,18 @@ class Sessions:
         """
         network = network_of(address)
         here = self._per_network.get(network, 0)
-        if 0 < self._limits.max_connections_per_ip <= here:
+        if 0 < self.limits.max_connections_per_ip <= here:
             raise Refused(ErrorCode.CONNECTION_LIMIT, "Too many connections from your address")
-        if 0 < self._limits.max_users <= len(self._by_id):
+        if 0 < self.limits.max_users <= len(self._by_id):
             raise Refused(ErrorCode.SERVER_FULL, "Server is full")
         self._last_id += 1
-        per_minute = self._limits.message_rate_limit
         session = Session(
             id=self._last_id,
             key=randbits(_KEY_BITS),
             address=address,
             peer=peer,
             counters=self._counters,
-            posts=TokenBucket(rate=per_minute / 60, burst=per_minute),
+            posts=posting_rate(self.limits),
         )
         self._by_id[session.id] = session
         self._per_network[network] = here + 1

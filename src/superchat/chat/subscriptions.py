@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import attrs
 
 from superchat.chat.channels import ChannelDirectory
@@ -50,13 +52,11 @@ class Subscriptions:
         session.reply(SubscribeOk(type=_CHANNEL, id=message.channel_id, subchannel_id=message.subchannel_id))
 
     def unsubscribe_channel(self, session: Session, message: UnsubscribeChannel) -> None:
-        """wire 0x54: never refused, whatever the ids."""
-        try:
-            place_id = self.directory.find(message.channel_id, message.subchannel_id).id
-        except Refused:
-            place_id = message.channel_id
-        self.presence.leaving(session, place_id)
-        self.registry.unsubscribe_channel(session, place_id)
+        """wire 0x54: never refused, whatever the ids; those that name no place change nothing."""
+        with suppress(Refused):
+            place = self.directory.find(message.channel_id, message.subchannel_id)
+            self.presence.leaving(session)
+            self.registry.unsubscribe_channel(session, place.id)
         session.reply(SubscribeOk(type=_CHANNEL, id=message.channel_id, subchannel_id=message.subchannel_id))
 
     async def subscribe_thread(self, session: Session, message: SubscribeThread) -> None:

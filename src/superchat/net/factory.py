@@ -18,14 +18,15 @@ class SuperChatFactory(Factory):
 
     def __init__(self, chat: Chat, clock: IReactorTime) -> None:
         self.chat = chat
+        self.flusher = Flusher(clock, chat.broadcasts.settle)
+        chat.broadcasts.through(self.flusher)
         self._clock = clock
-        self._flusher = Flusher(clock)
         self._connections: set[SuperChatProtocol] = set()
 
     def buildProtocol(self, addr: IAddress | None) -> SuperChatProtocol:
         host = getattr(addr, "host", "unix").removeprefix("::ffff:")
         self.chat.activity.info("Connection from {host}:{port}", host=host, port=getattr(addr, "port", 0))
-        protocol = SuperChatProtocol(self.chat, self._clock, self._flusher, host)
+        protocol = SuperChatProtocol(self.chat, self._clock, self.flusher, host)
         protocol.factory = self
         self._connections.add(protocol)
         protocol.lost.addCallback(lambda _: self._connections.discard(protocol))

@@ -16,13 +16,31 @@ SLICE_SECONDS: Final = 0.01
 _CLOCK_EVERY: Final = 32
 
 
+def _ignore(flushed: int, now: float) -> None:
+    """For whoever does not want to know."""
+
+
 class Flusher:
     """Flushes at the end of a reactor turn every outbox that got something in it, in slices of `SLICE_SECONDS`."""
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, on_progress: Callable[[int, float], None] = _ignore) -> None:
+        self.flushed = 0
+        """How many outboxes have had their turn so far; *on_progress* is told now and then, with the time."""
+        self.waiting: set[Outbox] = set()
+        """Those whose readers are behind: the kernel has not taken everything."""
         self._clock = clock
+        self._on_progress = on_progress
         self._dirty: deque[Outbox] = deque()
         self._scheduled = False
+
+    @property
+    def queued(self) -> int:
+        """How many outboxes have been added so far; their turns come in that order."""
+        return self.flushed + len(self._dirty)
+
+    def pending_bytes(self) -> int:
+        """What all outboxes hold together; those that neither wait nor have a turn coming are empty."""
+        return sum(outbox.pending_bytes for outbox in self.waiting.union(self._dirty))
 
     def add(self, outbox: Outbox) -> None:
         """Flush *outbox* soon."""
@@ -35,9 +53,13 @@ class Flusher:
         dirty = self._dirty
         deadline = self._clock.seconds() + SLICE_SECONDS
         while dirty:
-            for _ in range(min(_CLOCK_EVERY, len(dirty))):
+            number = min(_CLOCK_EVERY, len(dirty))
+            for _ in range(number):
                 dirty.popleft().flush()
-            if self._clock.seconds() >= deadline:
+            self.flushed += number
+            now = self._clock.seconds()
+            self._on_progress(self.flushed, now)
+            if now >= deadline:
                 break
         self._scheduled = bool(dirty)
         if dirty:
@@ -139,12 +161,14 @@ class Outbox:
         """The transport holds bytes that the kernel did not take."""
         self._paused = True
         self._idle = False
+        self._flusher.waiting.add(self)
 
     def resumeProducing(self) -> None:
         """The transport is empty again."""
         if not self._paused:
             return
         self._paused = False
+        self._flusher.waiting.discard(self)
         if self._send is not None:
             self._transport.unregisterProducer()
         self.pending_bytes -= self._handed
@@ -154,6 +178,7 @@ class Outbox:
     def stopProducing(self) -> None:
         """The connection is gone, or as good as gone."""
         self._closed = True
+        self._flusher.waiting.discard(self)
         self._chunks = []
         self.drained = None
         self.pending_bytes = 0

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTranspor
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from superchat.chat.counters import CloseCause
+from superchat.chat.counters import CloseCause, Transport
 from superchat.chat.dispatch import Event
 from superchat.chat.limits import TokenBucket
 from superchat.chat.service import Chat
@@ -81,8 +81,7 @@ class SuperChatProtocol(Protocol):
         if self._cause is not None:
             return
         self._cause = cause
-        if self.session is not None:
-            self._chat.disconnected(self.session, cause)
+        self._leave(cause)
         if reason is not None:
             self._outbox.write(frames.encode(Disconnect(reason=reason)))
             self._chat.counters.sent[Disconnect.NAME] += 1
@@ -114,7 +113,11 @@ class SuperChatProtocol(Protocol):
         self._outbox = Outbox(transport, self._flusher, self._limits.outbox_budget_bytes, self._too_slow)
         self._last_frame = self._clock.seconds()
         self.session = self._chat.connect(self._address, self)
-        if self.session is not None and self._limits.session_timeout_seconds:
+        if self.session is None:
+            return
+        self._kind: Transport = getattr(transport, "kind", "tcp")
+        self._chat.counters.sessions[self._kind] += 1
+        if self._limits.session_timeout_seconds:
             self._set_timer(self._limits.session_timeout_seconds, self._check_idle)
 
     def dataReceived(self, data: bytes) -> None:
@@ -132,8 +135,7 @@ class SuperChatProtocol(Protocol):
         self._outbox.stopProducing()
         if self._cause is None:
             self._cause = "client"
-            if self.session is not None:
-                self._chat.disconnected(self.session, self._cause)
+            self._leave(self._cause)
         self.lost.callback(None)
 
     # One event after the other
@@ -149,15 +151,25 @@ class SuperChatProtocol(Protocol):
             answer = self._chat.handle(self.session, event)
             if answer is not None and not answer.called:
                 self._waiting = self._answering = True
-                answer.addBoth(self._resume)
+                answer.addBoth(self._answered)
                 return
-            if self._cause is not None:
-                return
-            if self._outbox.pending_bytes > _WRITE_AHEAD_BYTES:
-                self._outbox.drained = self._resume
-                self._waiting = True
+            if self._cause is not None or self._is_unread():
                 return
         self._wait(0)
+
+    def _answered(self, result: object) -> None:
+        """An answer that took its time is complete."""
+        self._answering = False
+        if self._farewell is not None or self._cause is not None or not self._is_unread():
+            self._resume()
+
+    def _is_unread(self) -> bool:
+        """Whether the client has to read its answers before the next event; then that is handled once it has."""
+        if self._outbox.pending_bytes <= _WRITE_AHEAD_BYTES:
+            return False
+        self._outbox.drained = self._resume
+        self._waiting = True
+        return True
 
     def _next_event(self) -> Event | None:
         """The next event, if one is there and its time has come."""
@@ -197,6 +209,11 @@ class SuperChatProtocol(Protocol):
             self._transport.resumeProducing()
 
     # Ends
+
+    def _leave(self, cause: CloseCause) -> None:
+        if self.session is not None:
+            self._chat.counters.sessions[self._kind] -= 1
+            self._chat.disconnected(self.session, cause)
 
     def _flood(self) -> None:
         """ERROR 5000 once per flood, then the session is read at the allowed pace (decisions 1.9)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv6Address as IPv6Host
-from typing import Protocol, cast
+from typing import ClassVar, Protocol, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionLost
@@ -99,6 +99,7 @@ class WebSocketTransport:
     than it wants to, and `loseConnection` lets a paused producer finish before the Close frame goes out.
     """
 
+    kind: ClassVar = "websocket"
     _log = Logger()
 
     def __init__(

@@ -8,11 +8,13 @@ from contextlib import suppress
 from itertools import groupby
 from operator import attrgetter
 from threading import Condition, Thread
-from typing import Any, TypeVar
+from time import perf_counter
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 
+from superchat.histogram import Histogram
 from superchat.storage.interface import Unavailable
 from superchat.storage.requests import (
     BulkOperation,
@@ -26,6 +28,9 @@ from superchat.storage.requests import (
 
 A = TypeVar("A")
 T = TypeVar("T")
+
+SECONDS_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+OPERATIONS_BOUNDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 class _Spoiled(Exception):
@@ -57,6 +62,8 @@ class GroupCommit:
         self.commits = 0
         self.operations = 0
         self.largest_batch = 0
+        self.commit_seconds = Histogram(SECONDS_BOUNDS)
+        self.commit_operations = Histogram(OPERATIONS_BOUNDS)
         self._reactor = reactor
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
@@ -157,6 +164,7 @@ class GroupCommit:
 
     def _transact(self, batch: list[Request[Any]]) -> None:
         connection = self._connected()
+        started = perf_counter()
         try:
             connection.execute("BEGIN IMMEDIATE")
             self._run_all(batch, connection)
@@ -167,6 +175,8 @@ class GroupCommit:
         self.commits += 1
         self.operations += len(batch)
         self.largest_batch = max(self.largest_batch, len(batch))
+        self.commit_seconds.observe(perf_counter() - started)
+        self.commit_operations.observe(len(batch))
 
     def _run_all(self, batch: list[Request[Any]], connection: sqlite3.Connection) -> None:
         try:

@@ -6,6 +6,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
+from superchat.histogram import Distribution
 from superchat.model import Channel, Message, NewChannel, NewMessage
 
 
@@ -53,6 +54,17 @@ class Statistics:
     operations: int  # operations that those transactions held
     largest_batch: int  # most operations in one transaction
     pending: int  # operations that wait for their commit now
+    commit_seconds: Distribution  # how long each transaction took, from its begin until it was on stable storage
+    commit_operations: Distribution  # how many operations each held
+
+
+@attrs.frozen
+class Size:
+    """How much there is."""
+
+    file_bytes: int  # on disk, the write-ahead log included; 0 for an engine without files
+    channels: int  # rows
+    messages: int  # rows, deleted messages included
 
 
 class IStorage(Interface):
@@ -132,6 +144,23 @@ class IStorage(Interface):
 
         With ``root_id`` only those of that thread, its root included (decisions 4.12).
         """
+
+    def probe(now_ms: int) -> Deferred[None]:
+        """Write one small value, in the place of the one before; fires once it is on stable storage.
+
+        Shows that messages could be written now. Fails with ``Unavailable`` when they could not, also when
+        the file that was opened is no longer the one at its path: what is written then is lost.
+        """
+
+    def rehearse(new: NewMessage) -> Deferred[Message]:
+        """Do everything that ``append_message`` does for a root in channel ``REHEARSAL_CHANNEL_ID``, and undo it.
+
+        Fires after a commit like any other; the message has an id of its own that no other message will get.
+        Nothing is left of it, and nobody else ever sees it.
+        """
+
+    def measure() -> Deferred[Size]:
+        """Count what there is; the cost grows with it, so ask seldom."""
 
     def statistics() -> Statistics:
         """How much was written so far; plain numbers, at once."""

@@ -11,12 +11,14 @@ from twisted.internet.defer import Deferred, execute
 from zope.interface import implementer
 
 from superchat.ids import Snowflakes
-from superchat.model import Channel, Message, NewChannel, NewMessage
+from superchat.histogram import Distribution
+from superchat.model import REHEARSAL_CHANNEL_ID, Channel, Message, NewChannel, NewMessage
 from superchat.storage.interface import (
     AlreadyDeleted,
     DuplicateName,
     ForeignParent,
     IStorage,
+    Size,
     Statistics,
     Unavailable,
     UnknownChannel,
@@ -118,9 +120,28 @@ class MemoryStorage:
 
         return self._answer(read)
 
+    def probe(self, now_ms: int) -> Deferred[None]:
+        def write() -> None:
+            self._operations += 1
+
+        return self._answer(write)
+
+    def rehearse(self, new: NewMessage) -> Deferred[Message]:
+        return self._answer(lambda: self._rehearse(new))
+
+    def measure(self) -> Deferred[Size]:
+        return self._answer(lambda: Size(0, len(self._channels), len(self._messages)))
+
     def statistics(self) -> Statistics:
         done = self._operations
-        return Statistics(commits=done, operations=done, largest_batch=min(done, 1), pending=0)
+        return Statistics(
+            commits=done,
+            operations=done,
+            largest_batch=min(done, 1),
+            pending=0,
+            commit_seconds=Distribution((), (done,), 0.0),
+            commit_operations=Distribution((), (done,), float(done)),
+        )
 
     def _answer(self, action: Callable[[], T]) -> Deferred[T]:
         def answer() -> T:
@@ -160,6 +181,20 @@ class MemoryStorage:
         self._threads[message.root_id].append(message_id)
         self._count_for_ancestors(message, 1)
         return message
+
+    def _rehearse(self, new: NewMessage) -> Message:
+        self._operations += 1
+        message_id = self._ids.next(new.created_at)
+        return Message(
+            id=message_id,
+            channel_id=REHEARSAL_CHANNEL_ID,
+            parent_id=None,
+            root_id=message_id,
+            author_nickname=new.author_nickname,
+            author_session=new.author_session,
+            content=new.content,
+            created_at=new.created_at,
+        )
 
     def _parent(self, new: NewMessage) -> Message | None:
         if new.parent_id is None:

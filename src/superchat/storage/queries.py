@@ -62,6 +62,21 @@ FROM (SELECT id, sum(change) AS change FROM ancestor GROUP BY id) AS total
 WHERE message.id = total.id
 """
 
+REMOVE_MESSAGE = "DELETE FROM message WHERE id = ?"
+
+# (channel id): a channel that is there for the length of a transaction.
+INSERT_REHEARSAL_CHANNEL = """
+INSERT INTO channel (id, name, name_key, display_name, description, channel_type, retention_hours, created_at)
+VALUES (?, '', '', '', '', 0, 0, 0)
+"""
+
+REMOVE_CHANNEL = "DELETE FROM channel WHERE id = ?"
+
+# (time)
+PROBE = """
+INSERT INTO probe (id, probed_at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET probed_at = excluded.probed_at
+"""
+
 INSERT_VERSION = """
 INSERT INTO message_version (message_id, version_type, content, author_nickname, created_at, changed_by)
 VALUES (?, ?, ?, ?, ?, ?)

@@ -14,10 +14,11 @@ from zope.interface import implementer
 
 from superchat.ids import Snowflakes
 from superchat.model import Channel, Message, NewChannel, NewMessage
-from superchat.storage import reads, writes
+from superchat.storage import measuring, reads, writes
 from superchat.storage.connections import connect
 from superchat.storage.group_commit import GroupCommit
-from superchat.storage.interface import IStorage, Statistics, StorageError, Unavailable
+from superchat.storage.interface import IStorage, Size, Statistics, StorageError, Unavailable
+from superchat.storage.measuring import DatabaseFile
 from superchat.storage.migrations import Migration, prepare, shipped
 from superchat.storage.read_pool import ReadPool
 from superchat.storage.reads import Cursor
@@ -50,7 +51,9 @@ class SQLiteStorage:
         self._read_threads = read_threads
         self._max_pending = max_pending
         self._migrations = shipped() if migrations is None else migrations
-        self._append = partial(writes.append_messages, Snowflakes())
+        self._ids = Snowflakes()
+        self._append = partial(writes.append_messages, self._ids)
+        self._file = DatabaseFile(path, 0, 0)
         self._is_open = False
         self._writer = self._new_writer()
         self._readers = self._new_readers()
@@ -95,9 +98,25 @@ class SQLiteStorage:
     def count_since(self, channel_id: int, since_ms: int, *, root_id: int | None = None) -> Deferred[int]:
         return self._read(partial(reads.count_since, channel_id, since_ms, root_id))
 
+    def probe(self, now_ms: int) -> Deferred[None]:
+        return self._write(partial(measuring.probe, self._file, now_ms))
+
+    def rehearse(self, new: NewMessage) -> Deferred[Message]:
+        return self._write(partial(writes.rehearse, self._ids, new))
+
+    def measure(self) -> Deferred[Size]:
+        return self._read(partial(measuring.measure, self._file))
+
     def statistics(self) -> Statistics:
         writer = self._writer
-        return Statistics(writer.commits, writer.operations, writer.largest_batch, writer.pending)
+        return Statistics(
+            writer.commits,
+            writer.operations,
+            writer.largest_batch,
+            writer.pending,
+            writer.commit_seconds.snapshot(),
+            writer.commit_operations.snapshot(),
+        )
 
     def _open(self) -> None:
         self.is_new = prepare(self._path, self._reactor.seconds(), self._migrations)
@@ -105,9 +124,11 @@ class SQLiteStorage:
         self._readers = self._new_readers()
         try:
             with closing(connect(self._path)) as connection:
-                self._append = partial(writes.append_messages, Snowflakes(reads.last_message_id(connection)))
+                self._ids = Snowflakes(reads.last_message_id(connection))
+            self._append = partial(writes.append_messages, self._ids)
+            self._file = DatabaseFile.at(self._path)
             self._writer.start()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise StorageError(f"cannot open the database {self._path}: {error}") from error
         self._readers.start()
         self._is_open = True

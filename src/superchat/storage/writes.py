@@ -11,7 +11,7 @@ from itertools import chain
 import attrs
 
 from superchat.ids import Snowflakes
-from superchat.model import Channel, Message, NewChannel, NewMessage
+from superchat.model import REHEARSAL_CHANNEL_ID, Channel, Message, NewChannel, NewMessage
 from superchat.storage import queries, reads
 from superchat.storage.integers import key
 from superchat.storage.interface import (
@@ -85,6 +85,17 @@ def append_messages(
     if replied_to:
         _count_for_ancestors(replied_to, connection)
     return outcomes
+
+
+def rehearse(ids: Snowflakes, new: NewMessage, connection: sqlite3.Connection) -> Message:
+    """See ``IStorage.rehearse``: all of it happens inside the one transaction."""
+    connection.execute(queries.INSERT_REHEARSAL_CHANNEL, (REHEARSAL_CHANNEL_ID,))
+    root = attrs.evolve(new, channel_id=REHEARSAL_CHANNEL_ID, parent_id=None)
+    (message,) = append_messages(ids, [root], connection)
+    assert isinstance(message, Message)
+    connection.execute(queries.REMOVE_MESSAGE, (message.id,))
+    connection.execute(queries.REMOVE_CHANNEL, (REHEARSAL_CHANNEL_ID,))
+    return message
 
 
 @attrs.frozen

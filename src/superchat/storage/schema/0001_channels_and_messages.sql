@@ -57,3 +57,9 @@ CREATE TABLE message_version (
 );
 
 CREATE INDEX message_version_message ON message_version (message_id);
+
+-- What the health check writes to see that writing works.
+CREATE TABLE probe (
+    id INTEGER PRIMARY KEY CHECK (id = 1), -- there is one row
+    probed_at INTEGER NOT NULL             -- when it was last written
+);
