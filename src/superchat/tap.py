@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from socket import socket
 from typing import Any, ClassVar, Final, NoReturn
@@ -23,7 +23,10 @@ from superchat.config import FLAGS, Config, ConfigError, load, overrides
 from superchat.net.factory import SuperChatFactory
 from superchat.net.listening import PortUnavailable, bind
 from superchat.net.websocket import WebSocketResource, make_site
+from superchat.ops.descriptors import AcceptFailures, raise_limit, within
 from superchat.ops.logs import LogFiles, activity
+from superchat.ops.notify import Silence, notifier
+from superchat.ops.reload import Reload
 from superchat.storage.interface import IStorage, StorageError
 from superchat.storage.sqlite import SQLiteStorage
 
@@ -67,6 +70,18 @@ class Listener:
         return reactor.adoptStreamPort(self.socket.fileno(), self.socket.family, self.factory)
 
 
+class StartFailed(SystemExit, Exception):
+    """The server cannot start. Being a `SystemExit`, it ends the process with code 1 and no traceback. But twistd
+    takes only an `Exception` back from a daemon, and would wait for any other end of its for ever."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(1)
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
 class Server(Service):
     """Starts everything in order, logs, storage, chat, listeners, and stops it in the opposite one."""
 
@@ -80,6 +95,8 @@ class Server(Service):
         storage: IStorage,
         factory: SuperChatFactory,
         listeners: Sequence[Listener],
+        read: Callable[[], Config],
+        notifier: Silence,
     ) -> None:
         self._reactor = reactor
         self.config = config
@@ -87,18 +104,23 @@ class Server(Service):
         self._storage = storage
         self._factory = factory
         self.listeners = listeners
+        self._notifier = notifier
+        self._reload = Reload(config, read, self._reconfigure, logs, notifier)
         self._ports: list[Any] = []
-        self._failed = False
+        self._accept_failures = AcceptFailures(factory.chat.counters, reactor, lambda: self._ports)
+        self._failure: str | None = None
 
     def startService(self) -> None:
-        """Start. What goes wrong is one sentence on standard error, and `SystemExit` before the reactor runs."""
+        """Start. What goes wrong is one sentence on standard error; raises `StartFailed` before the reactor runs."""
         super().startService()
         sys.setswitchinterval(SWITCH_SECONDS)
         self._logs.start()
+        self._accept_failures.start()
+        self._reload.listen(self._reactor)
         Deferred.fromCoroutine(self._start()).addErrback(self._give_up)
-        if self._failed:
+        if self._failure:
             # Raised here, for a Deferred would keep it to itself.
-            raise SystemExit(1)
+            raise StartFailed(self._failure)
 
     def stopService(self) -> Deferred[None]:
         """Refuse new connections, answer what is under way, say goodbye, commit; bounded (decisions 1.8)."""
@@ -108,6 +130,8 @@ class Server(Service):
     async def _start(self) -> None:
         await self._storage.open()
         await self._factory.chat.start()
+        if not self.running:
+            return  # it was stopped meanwhile
         about = self.config.discovery
         self._log.info("{name}: {text}", name=about.server_name, text=about.server_description)
         for listener in self.listeners:
@@ -115,9 +139,11 @@ class Server(Service):
             self._log.info("{name} listening on port {port}", name=listener.name, port=listener.port)
             listener.socket.close()
         self._log.info("Server started on port {port}", port=self._ports[0].getHost().port)
+        self._notifier.ready(self._status)
 
     async def _stop(self) -> None:
         timeout = self.config.server.shutdown_timeout_seconds
+        self._notifier.stopping()
         await DeferredList([maybeDeferred(port.stopListening) for port in self._ports])
         await self._factory.close_all(timeout)
         closing: Deferred[None] = self._storage.close()
@@ -126,16 +152,29 @@ class Server(Service):
         except (StorageError, TimeoutError) as error:
             self._log.error("database did not close: {error}", error=error)
         self._log.info("Server stopped")
+        self._accept_failures.stop()
+        self._notifier.stopped()
         self._logs.stop()
 
+    def _status(self) -> str:
+        return f"{len(self._factory.chat.sessions)} sessions"
+
+    def _reconfigure(self, config: Config) -> None:
+        """Go by another configuration while running (decisions 9.5)."""
+        self._logs.choose(config.logging.debug, config.logging.json)
+        self._factory.chat.reconfigure(_affordable(config))
+        self.config = config
+
     def _give_up(self, failure: Failure) -> None:
+        if not self.running:
+            return  # what fails because the server was stopped meanwhile is no news
         expected = failure.check(StorageError) is not None
         text = f"superchat: {failure.getErrorMessage()}"
         if expected:
             self._log.error("{text}", text=failure.getErrorMessage())
         else:
             self._log.failure("Server cannot start", failure)
-        self._failed = True
+        self._failure = failure.getErrorMessage()
         # Standard error itself: twistd has put its log in the place of sys.stderr by now.
         print(text, file=sys.__stderr__, flush=True)
         if self._reactor.running:
@@ -154,21 +193,31 @@ def makeService(options: Options) -> IService:
     config = _configuration(options)
     server = config.server
     storage = SQLiteStorage(config.database_path, reactor)
-    factory = SuperChatFactory(Chat(config, storage, reactor, Logger(observer=activity)), reactor)
+    factory = SuperChatFactory(Chat(_affordable(config), storage, reactor, Logger(observer=activity)), reactor)
     listeners = [Listener(_bound(server.interface, server.tcp_port), factory, "TCP server")]
     if server.http_port:
         site = make_site({b"ws": WebSocketResource(factory, clock=reactor)}, reactor=reactor)
         listeners.append(Listener(_bound(server.interface, server.http_port), site, "Public HTTP server (/ws)"))
-    logs = LogFiles(config.data_directory, config.logging.debug, reactor)
-    return Server(reactor, config, logs, storage, factory, listeners)
+    logs = LogFiles(config.data_directory, config.logging.debug, reactor, json=config.logging.json)
+    systemd = notifier(os.environ, reactor)
+    return Server(reactor, config, logs, storage, factory, listeners, lambda: _read(options), systemd)
+
+
+def _affordable(config: Config) -> Config:
+    """The configuration with as many users as there are file descriptors for."""
+    return attrs.evolve(config, limits=within(config.limits, raise_limit()))
+
+
+def _read(options: Options) -> Config:
+    path = Path(options["config"]).expanduser() if options["config"] else None
+    return load(overrides(options), os.environ, path)
 
 
 def _configuration(options: Options) -> Config:
     if options["announce-to"]:
         raise SystemExit("superchat: --announce-to: announcing to directories is not part of this release")
-    path = Path(options["config"]).expanduser() if options["config"] else None
     try:
-        config = load(overrides(options), os.environ, path)
+        config = _read(options)
     except ConfigError as error:
         raise SystemExit("\n".join(f"superchat: {mistake}" for mistake in error.mistakes)) from None
     for directory in (config.data_directory, config.database_path.parent):

@@ -1,6 +1,7 @@
 """server.log, errors.log, debug.log and standard output (monitoring guide, "Log Files"; decisions 9.1)."""
 
 import errno
+import json
 import os
 import sys
 import threading
@@ -9,7 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import ILogObserver, Logger, LogPublisher, globalLogPublisher
+from twisted.logger import ILogObserver, Logger, LogLevel, LogPublisher, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
@@ -19,6 +20,7 @@ from zope.interface.verify import verifyObject
 from superchat.ops import linefile
 from superchat.ops.linefile import LineFile, Stream
 from superchat.ops.logs import RETRY_SECONDS, LogFiles, StdoutLog, _is_journal, stdout_observer
+from superchat.ops.repeats import WINDOW_SECONDS, WRITTEN
 
 
 def texts(path: Path) -> list[str]:
@@ -227,10 +229,10 @@ class BufferTests(LogFilesTestCase):
         """When lines were given up, the log says how many as soon as it can."""
         self.patch(linefile, "BUDGET_BYTES", 100)
         logs = self.started()
-        file = logs._logs[0].file
+        file = logs._logs["server.log"].file
         disk = self.patch(file, "_write", self.refuse)
-        for _ in range(10):
-            self.log.info("0123456789")
+        for number in range(10):
+            self.log.info("0123456789 {number}", number=number)
         self.clock.advance(0)
         self.assertEqual(logs.lost, 8)
         disk.restore()
@@ -241,6 +243,114 @@ class BufferTests(LogFilesTestCase):
     def refuse(self, data: bytes) -> int:
         """A write that fails."""
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class OptionalFilesTests(LogFilesTestCase):
+    """debug.log and server.json.log, which come and go (decisions 9.5)."""
+
+    def lines(self) -> list[str]:
+        """The messages in server.json.log."""
+        text = (self.directory / "server.json.log").read_text("utf-8")
+        return [json.loads(line)["message"] for line in text.splitlines()]
+
+    def test_json(self) -> None:
+        """With `json` there is a log for programs with INFO and above; it goes on over restarts."""
+        for run in ("one", "two"):
+            logs = LogFiles(self.directory, False, self.clock, [self.publisher], json=True)
+            logs.start()
+            self.log.debug("frames")
+            self.log.info("{run}", run=run)
+            logs.stop()
+        self.assertEqual(self.lines(), ["one", "two"])
+        self.assertEqual(texts(self.server), ["[INFO] two"])
+
+    def test_no_json(self) -> None:
+        """Nobody who has not asked for it gets another file."""
+        self.started()
+        self.assertEqual(sorted(path.name for path in self.directory.iterdir()), ["errors.log", "server.log"])
+
+    def test_choose(self) -> None:
+        """Both can be begun and ended while the server runs; the other logs go on."""
+        logs = self.started()
+        self.log.debug("one")
+        logs.choose(debug=True, json=True)
+        self.log.debug("two")
+        self.log.info("three")
+        logs.choose(debug=False, json=False)
+        self.log.debug("four")
+        self.log.info("five")
+        self.clock.advance(0)
+        self.assertEqual(texts(self.debug_log), ["[DEBUG] two", "[INFO] three"])
+        self.assertEqual(self.lines(), ["three"])
+        self.assertEqual(texts(self.server), ["[INFO] three", "[INFO] five"])
+
+    def test_choose_the_same(self) -> None:
+        """Choosing what is chosen already changes nothing."""
+        logs = self.started(debug=True)
+        self.log.debug("one")
+        logs.choose(debug=True, json=False)
+        self.log.debug("two")
+        self.clock.advance(0)
+        self.assertEqual(texts(self.debug_log), ["[DEBUG] one", "[DEBUG] two"])
+
+    def test_failures_are_kept(self) -> None:
+        """What a log could not write counts also after it was ended."""
+        logs = self.started(debug=True)
+        self.patch(logs._logs["debug.log"].file, "_write", self.refuse)
+        self.log.error("x")
+        before = logs.failures
+        logs.choose(debug=False, json=False)
+        self.assertGreaterEqual(logs.failures, max(before, 1))
+
+    def refuse(self, data: bytes) -> int:
+        """A write that fails."""
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class FoldingTests(LogFilesTestCase):
+    """A flood of one line is a few lines and a count."""
+
+    def test_folded(self) -> None:
+        """The first lines are written, and the count follows after ten seconds in all logs that had the line."""
+        self.started()
+        for _ in range(WRITTEN + 95):
+            self.log.error("database is locked")
+        self.assertEqual(texts(self.errors), ["[ERROR] database is locked"] * WRITTEN)
+        self.clock.advance(WINDOW_SECONDS)
+        folded = "[ERROR] database is locked [and 95 more like this]"
+        self.assertEqual(texts(self.errors)[WRITTEN:], [folded])
+        self.assertEqual(texts(self.server)[WRITTEN:], [folded])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_later_floods(self) -> None:
+        """A flood that begins while another is being counted is told as well."""
+        self.started()
+        for _ in range(WRITTEN + 1):
+            self.log.info("a")
+        self.clock.advance(WINDOW_SECONDS - 1)
+        for _ in range(WRITTEN + 2):
+            self.log.info("b")
+        self.clock.advance(1)
+        self.assertIn("[INFO] a [and 1 more like this]", texts(self.server))
+        self.clock.advance(WINDOW_SECONDS)
+        self.assertIn("[INFO] b [and 2 more like this]", texts(self.server))
+
+    def test_stop(self) -> None:
+        """What was counted so far is told before the files are closed."""
+        logs = self.started()
+        for _ in range(WRITTEN + 3):
+            self.log.info("a")
+        logs.stop()
+        self.assertEqual(texts(self.server)[WRITTEN:], ["[INFO] a [and 3 more like this]"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_frames(self) -> None:
+        """debug.log has every frame: there a repetition is what somebody is looking for."""
+        self.started(debug=True)
+        for _ in range(WRITTEN + 3):
+            self.log.debug("RECV")
+        self.clock.advance(0)
+        self.assertEqual(len(texts(self.debug_log)), WRITTEN + 3)
 
 
 class StdoutTests(SynchronousTestCase):
@@ -271,6 +381,19 @@ class StdoutTests(SynchronousTestCase):
     def test_journal(self) -> None:
         """Under systemd lines carry their priority, so that `journalctl -p err` finds the errors."""
         self.assertEqual([line[:5] for line in self.lines(marks_priority=True)], ["<6>20", "<4>20", "<3>20", "<3>20"])
+
+    def test_folded(self) -> None:
+        """A flood of one line is a few lines, and their count comes with a later line."""
+        output = StdoutLog(Stream(self.writer), marks_priority=True)
+        event = {"log_level": LogLevel.warn, "log_format": "a", "log_time": 1000.0}
+        for _ in range(WRITTEN + 2):
+            output(event)
+        output({**event, "log_format": "b", "log_time": 1000.0 + WINDOW_SECONDS})
+        lines = os.read(self.reader, 65536).decode().splitlines()
+        self.assertEqual(
+            [(line[:3], line[30:]) for line in lines],
+            [("<4>", "[WARN] a")] * WRITTEN + [("<4>", "[WARN] a [and 2 more like this]"), ("<4>", "[WARN] b")],
+        )
 
     def test_is_journal(self) -> None:
         """Only the descriptor systemd names is the journal's."""

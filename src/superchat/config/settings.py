@@ -89,6 +89,7 @@ class Logging:
     """[logging]: what is written down."""
 
     debug: bool = flag(False, "Write debug.log, with a line for every frame; it may hold sensitive information.")
+    json: bool = flag(False, "Write server.json.log as well: what server.log has, one JSON object per line.")
 
 
 @attrs.frozen
