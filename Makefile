@@ -43,8 +43,11 @@ check: lint types test  ## lint, types and test
 docs: $(RUN_READY)  ## Write the generated documentation anew
 	@$(BIN)/python -m superchat.tools.protocol_docs $(ARGS)
 
-bench: $(TEST_READY)  ## Run the benchmarks, each in its quick form
-	@set -e; for benchmark in benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark --quick; done
+bench: $(TEST_READY)  ## Run the benchmarks, the long ones in their quick form
+	$(BIN)/python -m benchmarks.codec
+	$(BIN)/python -m benchmarks.storage --quick
+	$(BIN)/python -m benchmarks.fanout --quick
+	$(BIN)/python -m benchmarks.storm --quick
 
 fuzz: $(TEST_READY)  ## Feed the decoder random bytes
 	@$(BIN)/python -m tests.fuzz.fuzz_wire $(ARGS)

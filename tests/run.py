@@ -4,18 +4,24 @@ Usage: python tests/run.py [test ...]. Without names all tests run, and the cove
 pure logic must not fall below its floor; each that does counts as a failure.
 """
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 COVERED_PERCENT = 95.0
+DEADLINE_SECONDS = 480.0
+"""A run that takes longer hangs: it is ended, and shows where it was."""
+GRACE_SECONDS = 5.0
 COVERED_PACKAGES = ("superchat/wire/", "superchat/chat/")
 
 _SUMMARY = re.compile(r"(?:PASSED|FAILED)(?: \((.*)\))?")
@@ -67,25 +73,43 @@ def shortfalls(files: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def run_trial(names: Sequence[str], data_file: Path) -> Outcome:
-    """Run the tests under coverage, showing trial's output as it comes."""
-    command = ["coverage", "run", f"--data-file={data_file}", "-m", "twisted.trial", *names]
+def run_trial(names: Sequence[str], data_file: Path | None) -> Outcome:
+    """Run the tests, under coverage when there is a file for its data, showing trial's output as it comes."""
+    measured = ["coverage", "run", f"--data-file={data_file}", "-m"] if data_file else []
+    command = [*measured, "twisted.trial", *names]
     trial = subprocess.Popen(
-        [sys.executable, "-m", *command],
+        [sys.executable, "-X", "faulthandler", "-m", *command],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        start_new_session=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
+    # With faulthandler the signal prints every thread's traceback before it kills.
+    deadline = threading.Timer(DEADLINE_SECONDS, trial.send_signal, [signal.SIGABRT])
+    deadline.daemon = True
+    deadline.start()
     lines = []
-    with trial:
+    try:
         assert trial.stdout is not None
         for line in trial.stdout:
             print(line, end="", flush=True)
             lines.append(line)
+            if line.startswith("Fatal Python error: Aborted"):
+                threading.Timer(GRACE_SECONDS, end_group, [trial.pid]).start()
+        trial.wait()
+    finally:
+        deadline.cancel()
+        end_group(trial.pid)
     return outcome(lines, trial.returncode)
+
+
+def end_group(leader: int) -> None:
+    """End what a broken run left behind: the servers its tests started hold its output open."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def coverage_failures(data_file: Path) -> list[str]:
@@ -101,7 +125,7 @@ def main(names: Sequence[str]) -> int:
     """Run, print the count and return the exit code."""
     with tempfile.TemporaryDirectory() as directory:
         data_file = Path(directory, "coverage")
-        result = run_trial(names or ["tests"], data_file)
+        result = run_trial(names or ["tests"], None if names else data_file)
         sentences = [] if names else coverage_failures(data_file)
     for sentence in sentences:
         print(f"FAILED: {sentence}")
