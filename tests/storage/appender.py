@@ -28,8 +28,7 @@ def confirm(what: str, message: Message) -> Message:
 
 def channel(storage: SQLiteStorage, reactor: SteppedReactor) -> Channel:
     """The one channel, made at the first start."""
-    if storage.is_new:
-        reactor.run_until_fired(storage.create_channel(NewChannel("general", "", "", 1, 0), NOON_MS))
+    reactor.run_until_fired(storage.seed_channels([NewChannel("general", "", "", 1, 0)], NOON_MS))
     found: list[Channel] = []
     reactor.run_until_fired(storage.channels().addCallback(found.extend))
     return found[0]

@@ -49,6 +49,10 @@ class StorageContract(SynchronousTestCase):
         """An engine that has not been opened; the second one made in a test finds the first one's data."""
         raise NotImplementedError
 
+    def make_empty_storage(self) -> IStorage:
+        """An engine that has not been opened, and finds nothing."""
+        raise NotImplementedError
+
     def stored_versions(self, message_id: int) -> list[tuple[str, bytes, str]]:
         """Type, content and changer of a message's earlier versions, taken from under the interface."""
         raise NotImplementedError
@@ -121,11 +125,32 @@ class StorageContract(SynchronousTestCase):
         """The engine has every method of IStorage, with its arguments."""
         self.assertTrue(verifyObject(IStorage, self.storage))
 
-    def test_new_only_once(self) -> None:
-        """Seed channels are created only when the database is new (decisions 4.13)."""
-        self.assertTrue(self.storage.is_new)
+    def test_seeds_only_once(self) -> None:
+        """Seed channels are made only when there never was a channel (decisions 4.13)."""
+        self.result(self.storage.seed_channels([new_channel("late")], NOON_MS))
         self.reopen()
-        self.assertFalse(self.storage.is_new)
+        self.result(self.storage.seed_channels([new_channel("late")], NOON_MS))
+        self.assertEqual(self.result(self.storage.channels()), [self.general])
+
+    def test_seeds(self) -> None:
+        """Seeds are numbered from 1, subchannels included."""
+        storage = self.make_empty_storage()
+        self.result(storage.open())
+        self.result(storage.seed_channels([new_channel("one"), new_channel("two", 1), new_channel("three")], NOON_MS))
+        made = [(channel.id, channel.name, channel.parent_id) for channel in self.result(storage.channels())]
+        self.assertEqual(made, [(1, "one", None), (2, "two", 1), (3, "three", None)])
+        self.result(storage.close())
+
+    def test_seeds_all_or_none(self) -> None:
+        """When one seed cannot be made, none is, and a later start may try again."""
+        storage = self.make_empty_storage()
+        self.result(storage.open())
+        wrong = storage.seed_channels([new_channel("one"), new_channel("One")], NOON_MS)
+        self.assert_refused(wrong, DuplicateName)
+        self.assertEqual(self.result(storage.channels()), [])
+        self.result(storage.seed_channels([new_channel("one")], NOON_MS))
+        self.assertEqual(len(self.result(storage.channels())), 1)
+        self.result(storage.close())
 
     def test_content_survives_reopening(self) -> None:
         """Channels, subchannels and threads are the same after a restart (decisions 4.2; reference W21, W23)."""

@@ -45,7 +45,6 @@ class DurabilityTests(SynchronousTestCase):
         reactor = SteppedReactor()
         storage = SQLiteStorage(self.path, reactor)
         self.successResultOf(storage.open())
-        self.assertFalse(storage.is_new)
         reactor.run_until_fired(storage.close())
 
     def test_kill_loses_nothing_that_was_acknowledged(self) -> None:

@@ -18,6 +18,9 @@ class MemoryStorageTests(contract.StorageContract):
             self._engine = MemoryStorage()
         return self._engine
 
+    def make_empty_storage(self) -> IStorage:
+        return MemoryStorage()
+
     def stored_versions(self, message_id: int) -> list[tuple[str, bytes, str]]:
         assert self._engine is not None
         versions = [self._engine._originals[message_id]]

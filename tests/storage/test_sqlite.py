@@ -32,6 +32,9 @@ class SQLiteStorageTests(contract.StorageContract):
     def make_storage(self) -> IStorage:
         return SQLiteStorage(self.path, self.reactor)
 
+    def make_empty_storage(self) -> IStorage:
+        return SQLiteStorage(self.path.with_name("empty.db"), self.reactor)
+
     def finish(self, deferred: Deferred[Any]) -> None:
         self.reactor.run_until_fired(deferred)
 

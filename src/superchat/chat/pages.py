@@ -10,13 +10,13 @@ from superchat.wire.records import Record
 
 R = TypeVar("R", bound=Record)
 
-_ROOM_BYTES: Final = MAX_LENGTH - 64
+ROOM_BYTES: Final = MAX_LENGTH - 64
 """What a frame of 1 MiB leaves for the entries of a list, whatever else its message holds."""
 
 
 def fitting(entries: Iterable[R]) -> Iterator[R]:
     """As many of *entries*, from the first on, as fit one frame without compression (decisions 4.3)."""
-    room = _ROOM_BYTES
+    room = ROOM_BYTES
     for entry in entries:
         room -= len(entry.write())
         if room < 0:

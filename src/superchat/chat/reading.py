@@ -8,7 +8,7 @@ from typing import Any, Final
 import attrs
 
 from superchat.chat.channels import ChannelDirectory
-from superchat.chat.pages import fitting
+from superchat.chat.pages import ROOM_BYTES, fitting
 from superchat.chat.session import Session
 from superchat.errors import Refused
 from superchat.model import Message
@@ -18,6 +18,8 @@ from superchat.wire.messages import ListMessages, MessageEntry, MessageList
 
 _DEFAULT_PAGE: Final = 50
 _LARGEST_PAGE: Final = 200
+ENTRY_BYTES: Final = 128
+"""More than an entry has beside its content; only pages near 1 MiB need exact figures."""
 
 
 def entry_fields(message: Message) -> dict[str, Any]:
@@ -75,6 +77,8 @@ class Reading:
 def _shorten(page: Iterable[Message], *, oldest_first: bool) -> Iterator[MessageEntry]:
     """The part of a page that fits one frame: what is farthest from the cursor goes, the order stays."""
     entries = [MessageEntry(**entry_fields(message)) for message in page]
+    if sum(len(entry.content) + ENTRY_BYTES for entry in entries) <= ROOM_BYTES:
+        return iter(entries)
     by_distance = sorted(entries, key=lambda entry: entry.message_id, reverse=not oldest_first)
     kept = {entry.message_id for entry in fitting(by_distance)}
     return (entry for entry in entries if entry.message_id in kept)

@@ -60,8 +60,7 @@ class Chat:
 
     async def start(self) -> None:
         """Load the channels; a new database gets the seed channels of the configuration (decisions 4.13)."""
-        if self._storage.is_new:
-            await self._seed()
+        await self._storage.seed_channels(_seeds(self.config), int(self._clock.seconds() * 1000))
         self.directory.add(await self._storage.channels())
 
     def reconfigure(self, config: Config) -> None:
@@ -169,21 +168,21 @@ class Chat:
             directory_enabled=False,
         )
 
-    async def _seed(self) -> None:
-        now_ms = int(self._clock.seconds() * 1000)
-        ids: dict[str, int] = {}
-        for seed in self.config.channels:
-            new = NewChannel(
-                name=seed.name,
-                display_name=seed.display_name,
-                description=seed.description,
-                channel_type=seed.channel_type,
-                retention_hours=seed.retention_hours,
-                parent_id=ids[seed.parent.lower()] if seed.parent else None,
-            )
-            channel = await self._storage.create_channel(new, now_ms)
-            if not seed.parent:
-                ids[seed.name.lower()] = channel.id
+
+def _seeds(config: Config) -> list[NewChannel]:
+    """The seed channels; a new database numbers them from 1, so a parent's id is known from its place."""
+    ids = {seed.name.lower(): number for number, seed in enumerate(config.channels, 1) if not seed.parent}
+    return [
+        NewChannel(
+            name=seed.name,
+            display_name=seed.display_name,
+            description=seed.description,
+            channel_type=seed.channel_type,
+            retention_hours=seed.retention_hours,
+            parent_id=ids[seed.parent.lower()] if seed.parent else None,
+        )
+        for seed in config.channels
+    ]
 
 
 def _pong(session: Session, message: messages.Ping) -> None:

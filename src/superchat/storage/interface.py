@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 from twisted.internet.defer import Deferred
-from zope.interface import Attribute, Interface
+from zope.interface import Interface
 
 from superchat.histogram import Distribution
 from superchat.model import Channel, Message, NewChannel, NewMessage
@@ -81,10 +83,6 @@ class IStorage(Interface):
     descendants (decisions 4.7).
     """
 
-    is_new: bool = Attribute(
-        "Whether the last open() created the database: the seed channels are made only then (decisions 4.13)."
-    )
-
     def open() -> Deferred[None]:
         """Make ready. The Deferred has fired when this returns, so it can run before the reactor does.
 
@@ -102,6 +100,13 @@ class IStorage(Interface):
 
         Fails with ``DuplicateName`` when a top-level channel, or a subchannel of the same parent, has that
         name already, ignoring case (decisions 4.1), and with ``UnknownChannel`` without such a parent.
+        """
+
+    def seed_channels(seeds: Sequence[NewChannel], created_at: int) -> Deferred[None]:
+        """Make the first channels, all or none, unless there ever was a channel (decisions 4.13).
+
+        Their ids are 1, 2, 3 … in this order, so a subchannel's ``parent_id`` is its parent's place in it.
+        Fails as ``create_channel`` does.
         """
 
     def append_message(new: NewMessage) -> Deferred[Message]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred, execute
 from zope.interface import implementer
 
-from superchat.ids import Snowflakes
 from superchat.histogram import Distribution
+from superchat.ids import Snowflakes
 from superchat.model import REHEARSAL_CHANNEL_ID, Channel, Message, NewChannel, NewMessage
 from superchat.storage.interface import (
     AlreadyDeleted,
@@ -20,6 +20,7 @@ from superchat.storage.interface import (
     IStorage,
     Size,
     Statistics,
+    StorageError,
     Unavailable,
     UnknownChannel,
     UnknownMessage,
@@ -53,9 +54,7 @@ class MemoryStorage:
     """
 
     def __init__(self) -> None:
-        self.is_new = False
         self._is_open = False
-        self._ever_opened = False
         self._ids = Snowflakes()
         self._channels: dict[int, Channel] = {}
         self._messages: dict[int, Message] = {}
@@ -64,7 +63,6 @@ class MemoryStorage:
         self._operations = 0
 
     def open(self) -> Deferred[None]:
-        self.is_new, self._ever_opened = not self._ever_opened, True
         self._is_open = True
         return self._answer(lambda: None)
 
@@ -150,6 +148,19 @@ class MemoryStorage:
             return action()
 
         return execute(answer)
+
+    def seed_channels(self, seeds: Sequence[NewChannel], created_at: int) -> Deferred[None]:
+        def seed() -> None:
+            if self._channels:
+                return
+            try:
+                for new in seeds:
+                    self._create_channel(new, created_at)
+            except StorageError:
+                self._channels.clear()
+                raise
+
+        return self._answer(seed)
 
     def _create_channel(self, new: NewChannel, created_at: int) -> Channel:
         if new.parent_id is not None and new.parent_id not in self._channels:

@@ -26,6 +26,8 @@ INSERT INTO channel
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 
+EVER_A_CHANNEL = "SELECT 1 FROM sqlite_sequence WHERE name = 'channel' AND seq > 0"
+
 LAST_MESSAGE_ID = "SELECT ifnull(max(id), 0) FROM message"
 
 MESSAGE = f"SELECT {_MESSAGE} FROM message WHERE id = ?"

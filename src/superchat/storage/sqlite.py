@@ -45,7 +45,6 @@ class SQLiteStorage:
         max_pending: int = 50_000,
         migrations: Sequence[Migration] | None = None,
     ) -> None:
-        self.is_new = False
         self._path = path
         self._reactor = reactor
         self._read_threads = read_threads
@@ -70,6 +69,9 @@ class SQLiteStorage:
 
     def channels(self) -> Deferred[list[Channel]]:
         return self._read(reads.channels)
+
+    def seed_channels(self, seeds: Sequence[NewChannel], created_at: int) -> Deferred[None]:
+        return self._write(partial(writes.seed_channels, seeds, created_at))
 
     def create_channel(self, new: NewChannel, created_at: int) -> Deferred[Channel]:
         return self._write(partial(writes.create_channel, new, created_at))
@@ -119,7 +121,7 @@ class SQLiteStorage:
         )
 
     def _open(self) -> None:
-        self.is_new = prepare(self._path, self._reactor.seconds(), self._migrations)
+        prepare(self._path, self._reactor.seconds(), self._migrations)
         self._writer = self._new_writer()
         self._readers = self._new_readers()
         try:

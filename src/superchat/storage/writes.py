@@ -51,6 +51,22 @@ def create_channel(new: NewChannel, created_at: int, connection: sqlite3.Connect
     return Channel(id=channel_id, created_at=created_at, **attrs.asdict(new))
 
 
+def seed_channels(seeds: Sequence[NewChannel], created_at: int, connection: sqlite3.Connection) -> None:
+    """See ``IStorage.seed_channels``."""
+    if connection.execute(queries.EVER_A_CHANNEL).fetchone() is not None:
+        return
+    # Others share the transaction: what a refusal leaves behind is not theirs to commit.
+    connection.execute("SAVEPOINT seeds")
+    try:
+        for new in seeds:
+            create_channel(new, created_at, connection)
+    except StorageError:
+        connection.execute("ROLLBACK TO seeds")
+        raise
+    finally:
+        connection.execute("RELEASE seeds")
+
+
 def delete_message(
     message_id: int, text: bytes, deleted_at: int, deleted_by: str, connection: sqlite3.Connection
 ) -> Message:

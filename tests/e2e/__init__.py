@@ -1,0 +1,1 @@
+"""The server as its users meet it: a real process, real sockets and a real database."""
