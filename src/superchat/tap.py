@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,7 +30,6 @@ from superchat.ops.notify import Silence, notifier
 from superchat.ops.reload import Reload
 from superchat.storage.interface import IStorage, StorageError
 from superchat.storage.sqlite import SQLiteStorage
-
 
 SWITCH_SECONDS: Final = 0.001
 """How long a thread may wait for a busy reactor. With Python's 5 ms the database's writer starves: one poster's p99
@@ -117,6 +117,7 @@ class Server(Service):
         self._logs.start()
         self._accept_failures.start()
         self._reload.listen(self._reactor)
+        self._reactor.callWhenRunning(self._reactor.callLater, 0, self._stop_on_signals)
         Deferred.fromCoroutine(self._start()).addErrback(self._give_up)
         if self._failure:
             # Raised here, for a Deferred would keep it to itself.
@@ -126,6 +127,21 @@ class Server(Service):
         """Refuse new connections, answer what is under way, say goodbye, commit; bounded (decisions 1.8)."""
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
+
+    def _stop_on_signals(self) -> None:
+        """Stop in order, and end with exit code 0. Twisted's own handlers, which this replaces once the reactor has
+        installed them, make the process end by the signal, and a supervisor take that for a crash."""
+
+        def stop(number: int, frame: object) -> None:
+            self._reactor.callFromThread(self._stop_reactor, signal.Signals(number).name)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop)
+
+    def _stop_reactor(self, reason: str) -> None:
+        if self.running:
+            self._log.info("Received {reason}, shutting down", reason=reason)
+            self._reactor.stop()
 
     async def _start(self) -> None:
         await self._storage.open()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
@@ -12,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from superchat.config import Limits, Logging
 from superchat.model import NewMessage
 from superchat.net.protocol import EVENTS_PER_TURN, LINGER_SECONDS
+from superchat.net.turn import TURN_SECONDS, Turn
 from superchat.storage.memory import MemoryStorage
 from superchat.wire import frames
 from superchat.wire.errors import ErrorCode
@@ -324,3 +326,27 @@ class TraceTests(ProtocolTestCase):
         self.assertIn("Session 1 ← RECV: type=0x02 flags=0x00 payload=7 bytes", lines)
         self.assertIn("Session 1 → SEND: type=0x82 flags=0x00 payload=24 bytes", lines)
         self.assertNotIn("secret", "".join(lines))
+
+
+class CostlyClock(Clock):
+    """A clock on which every look costs a millisecond, as serving a client does; turns go by at `advance`."""
+
+    def seconds(self) -> float:
+        self.rightNow += 0.001
+        return super().seconds()
+
+
+class TurnTests(SynchronousTestCase):
+    """How long all clients together may hold the reactor."""
+
+    def test_shared(self) -> None:
+        """After `TURN_SECONDS` everybody waits for the next turn, and goes on there."""
+        clock = CostlyClock()
+        turn = Turn(clock)
+        served = 0
+        while not turn.is_over(clock.seconds()):
+            served += 1
+        self.assertTrue(5 <= served * 0.001 / TURN_SECONDS * 10 <= 10, served)
+        self.assertTrue(turn.is_over(clock.seconds()))
+        clock.advance(0)
+        self.assertFalse(turn.is_over(clock.seconds()))

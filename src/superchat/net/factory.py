@@ -9,6 +9,7 @@ from twisted.internet.protocol import Factory
 from superchat.chat.service import SHUTDOWN_REASON, Chat
 from superchat.net.outbox import Flusher
 from superchat.net.protocol import SuperChatProtocol
+from superchat.net.turn import Turn
 
 
 class SuperChatFactory(Factory):
@@ -21,12 +22,13 @@ class SuperChatFactory(Factory):
         self.flusher = Flusher(clock, chat.broadcasts.settle)
         chat.broadcasts.through(self.flusher)
         self._clock = clock
+        self._turn = Turn(clock)
         self._connections: set[SuperChatProtocol] = set()
 
     def buildProtocol(self, addr: IAddress | None) -> SuperChatProtocol:
         host = getattr(addr, "host", "unix").removeprefix("::ffff:")
         self.chat.activity.info("Connection from {host}:{port}", host=host, port=getattr(addr, "port", 0))
-        protocol = SuperChatProtocol(self.chat, self._clock, self.flusher, host)
+        protocol = SuperChatProtocol(self.chat, self._clock, self.flusher, self._turn, host)
         protocol.factory = self
         self._connections.add(protocol)
         protocol.lost.addCallback(lambda _: self._connections.discard(protocol))

@@ -18,6 +18,7 @@ from superchat.chat.session import Session
 from superchat.config import Limits
 from superchat.net.outbox import Flusher, Outbox
 from superchat.net.trace import headers
+from superchat.net.turn import Turn
 from superchat.wire import frames
 from superchat.wire.connection import Connection
 from superchat.wire.errors import Broken, ErrorCode
@@ -41,11 +42,12 @@ class SuperChatProtocol(Protocol):
     one is under way, or its answers are not being read, or the frame limit is used up, reading pauses.
     """
 
-    def __init__(self, chat: Chat, clock: IReactorTime, flusher: Flusher, address: str) -> None:
+    def __init__(self, chat: Chat, clock: IReactorTime, flusher: Flusher, turn: Turn, address: str) -> None:
         limits = chat.config.limits
         self._chat = chat
         self._clock = clock
         self._flusher = flusher
+        self._turn = turn
         self._address = address
         self._limits: Limits = limits
         self._traced = chat.config.logging.debug
@@ -143,6 +145,8 @@ class SuperChatProtocol(Protocol):
     def _pump(self) -> None:
         assert self.session is not None
         for _ in range(EVENTS_PER_TURN):
+            if self._turn.is_over(self._clock.seconds()):
+                break
             event = self._next_event()
             if event is None:
                 return
