@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,8 +88,7 @@ def run_trial(names: Sequence[str], data_file: Path | None) -> Outcome:
         start_new_session=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
-    # With faulthandler the signal prints every thread's traceback before it kills.
-    deadline = threading.Timer(DEADLINE_SECONDS, trial.send_signal, [signal.SIGABRT])
+    deadline = threading.Timer(DEADLINE_SECONDS, abort, [trial])
     deadline.daemon = True
     deadline.start()
     lines = []
@@ -97,13 +97,18 @@ def run_trial(names: Sequence[str], data_file: Path | None) -> Outcome:
         for line in trial.stdout:
             print(line, end="", flush=True)
             lines.append(line)
-            if line.startswith("Fatal Python error: Aborted"):
-                threading.Timer(GRACE_SECONDS, end_group, [trial.pid]).start()
         trial.wait()
     finally:
         deadline.cancel()
         end_group(trial.pid)
     return outcome(lines, trial.returncode)
+
+
+def abort(trial: "subprocess.Popen[str]") -> None:
+    """End a run that hangs. With faulthandler the signal prints every thread's traceback before it kills."""
+    trial.send_signal(signal.SIGABRT)
+    time.sleep(GRACE_SECONDS)
+    end_group(trial.pid)
 
 
 def end_group(leader: int) -> None:

@@ -229,6 +229,13 @@ class KeyTests(KeysTestCase):
         server.connect().send(Ping(timestamp=1))
         self.assertTrue(any("RECV" in (formatEvent(event) or "") for event in events))
 
+    def test_logging_json(self) -> None:
+        """There is a log for programs as well."""
+        server = self.made("[logging]\njson = true")
+        server._logs.start()
+        server._logs.stop()
+        self.assertTrue((server.config.data_directory / "server.json.log").exists())
+
     def test_none_is_missing(self) -> None:
         """A key without a test of its effect cannot be added; the end-to-end tests have the keys they name."""
         tested = {name.removeprefix("test_") for name in dir(self) if name.startswith("test_")}

@@ -1,12 +1,14 @@
 """Wheel, source distribution and editable install: in each, twistd offers `superchat` and complains of nothing."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
 import zipfile
+from configparser import ConfigParser
 from pathlib import Path
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
@@ -37,6 +39,21 @@ def borrow(source: Path, target: Path, *unfold: str) -> None:
             borrow(entry, target / entry.name, *unfold[1:])
         elif not (target / entry.name).exists():
             (target / entry.name).symlink_to(entry)
+
+
+class LowerBoundTests(SynchronousTestCase):
+    """What `tox -e minimum` tests."""
+
+    def test_same_bounds(self) -> None:
+        """The lowest versions setup.cfg allows are exactly those that are tested."""
+        setup = ConfigParser()
+        setup.read(ROOT / "setup.cfg", "utf-8")
+        allowed = setup["options"]["install_requires"] + setup["options.extras_require"]["test"]
+        minimum = (ROOT / "tests" / "minimum.txt").read_text("utf-8")
+        bounds = dict(re.findall(r"^([\w.-]+)\S* >= (\d\S*?)(?:\.0)*$", allowed, re.MULTILINE))
+        tested = dict(re.findall(r"^([\w.-]+)==(\d\S*?)(?:\.0)*$", minimum, re.MULTILINE))
+        del tested["service-identity"]  # comes with Twisted[tls]
+        self.assertEqual(tested, bounds)
 
 
 class PackagingTests(SynchronousTestCase):
