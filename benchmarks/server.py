@@ -18,6 +18,9 @@ _CONFIG = """
 tcp_port = 0
 http_port = 0
 interface = "127.0.0.1"
+[monitoring]
+metrics_port = 0
+profiling_port = 0
 [limits]
 message_rate_limit = 0
 max_frames_per_second = 0

@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.config import KEYS, Limits, Logging
 from superchat.config import Server as ServerSection
-from superchat.tap import Options, Server, makeService
+from superchat.server import Server
+from superchat.tap import Options, makeService
 from superchat.wire import frames
 from superchat.wire.errors import ErrorCode
 from superchat.wire.messages import (
@@ -30,6 +31,7 @@ from superchat.wire.messages import (
     SubscribeChannel,
     SubscribeThread,
 )
+from tests.e2e.server import free_port
 from tests.net.in_memory import InMemoryClient, InMemoryServer
 
 GENERAL, TECH = 2, 3
@@ -56,11 +58,15 @@ class KeysTestCase(SynchronousTestCase):
         home.mkdir()
         file = home / "superchat.toml"
         file.write_text(f"[server]\ntcp_port = {tcp_port}\nhttp_port = {http_port}\n{toml}")
-        self.patch(os, "environ", {"HOME": str(home), "XDG_DATA_HOME": str(home.resolve() / "data")})
+        environment = {"HOME": str(home), "XDG_DATA_HOME": str(home.resolve() / "data")}
+        for name in ("METRICS_PORT", "PROFILING_PORT"):
+            if name.lower() not in toml:
+                environment[f"SUPERCHAT_MONITORING_{name}"] = "0"
+        self.patch(os, "environ", environment)
         options = Options()
         options.parseOptions(["--config", str(file)])
         server = cast(Server, makeService(options))
-        for listener in server.listeners:
+        for listener in (*server.listeners, *server.operators):
             self.addCleanup(listener.socket.close)
         return server
 
@@ -235,6 +241,40 @@ class KeyTests(KeysTestCase):
         server._logs.start()
         server._logs.stop()
         self.assertTrue((server.config.data_directory / "server.json.log").exists())
+
+    def operators_port(self, key: str) -> int:
+        """The port that a server binds for operators when it is told one that is free."""
+        port = free_port()
+        (listener,) = self.made(f"[monitoring]\n{key} = {port}").operators
+        self.assertEqual((listener.port, listener.socket.getsockname()[0]), (port, "127.0.0.1"))
+        return port
+
+    def test_monitoring_metrics_port(self) -> None:
+        """Metrics and health are bound to this port of the loopback interface; 0 is off."""
+        self.assertTrue(self.operators_port("metrics_port"))
+        self.assertEqual(self.made("").operators, [])
+
+    def test_monitoring_profiling_port(self) -> None:
+        """Profiles are bound to this port of the loopback interface; 0 is off."""
+        self.assertTrue(self.operators_port("profiling_port"))
+
+    def test_monitoring_interface(self) -> None:
+        """Operators' ports may be bound to another address (decisions 9.2)."""
+        port = free_port()
+        (listener,) = self.made(f"[monitoring]\ninterface = '127.0.0.2'\nmetrics_port = {port}").operators
+        self.assertEqual(listener.socket.getsockname()[0], "127.0.0.2")
+
+    def test_monitoring_canary_interval_seconds(self) -> None:
+        """The canary sings at this interval."""
+        self.assertEqual(self.made("[monitoring]\ncanary_interval_seconds = 7").monitor.canary.interval_seconds, 7)
+
+    def test_monitoring_min_free_disk_bytes(self) -> None:
+        """With less free space, the server is not healthy."""
+        monitor = self.made("[monitoring]\nmin_free_disk_bytes = 100").monitor
+        monitor.measurements.free_disk_bytes = 99
+        self.assertEqual(list(monitor.problems()), ["disk: 99 bytes free, 100 are needed"])
+        monitor.measurements.free_disk_bytes = 100
+        self.assertEqual(list(monitor.problems()), [])
 
     def test_none_is_missing(self) -> None:
         """A key without a test of its effect cannot be added; the end-to-end tests have the keys they name."""

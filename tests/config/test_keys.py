@@ -93,6 +93,10 @@ class RangeTests(ConfigTestCase):
         "limits.frame_burst": (1, 1_000_000),
         "limits.outbox_budget_bytes": (65_536, 1_073_741_824),
         "retention.default_retention_hours": (0, 8760),
+        "monitoring.metrics_port": (0, 65535),
+        "monitoring.profiling_port": (0, 65535),
+        "monitoring.canary_interval_seconds": (0, 86_400),
+        "monitoring.min_free_disk_bytes": (0, 1 << 50),
     }
 
     def test_bounds(self) -> None:

@@ -92,6 +92,8 @@ class Place:
             "XDG_CONFIG_HOME": str(self.root / "config"),
             "SUPERCHAT_SERVER_INTERFACE": "127.0.0.1",
             "SUPERCHAT_SERVER_HTTP_PORT": "0",
+            "SUPERCHAT_MONITORING_METRICS_PORT": "0",
+            "SUPERCHAT_MONITORING_PROFILING_PORT": "0",
             **more,
         }
 

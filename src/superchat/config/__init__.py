@@ -4,7 +4,7 @@ from superchat.config.flags import FLAGS, Flag, overrides
 from superchat.config.loading import default_path, environment_name, load
 from superchat.config.mistakes import ConfigError, Mistake
 from superchat.config.seeds import SeedChannel, default_channels
-from superchat.config.settings import KEYS, Config, Discovery, Limits, Logging, Retention, Server
+from superchat.config.settings import KEYS, Config, Discovery, Limits, Logging, Monitoring, Retention, Server
 
 __all__ = [
     "FLAGS",
@@ -16,6 +16,7 @@ __all__ = [
     "Limits",
     "Logging",
     "Mistake",
+    "Monitoring",
     "Retention",
     "SeedChannel",
     "Server",

@@ -19,7 +19,7 @@ from superchat.config.flags import FLAGS
 from superchat.config.keys import Wrong
 from superchat.config.mistakes import ConfigError, Mistake, did_you_mean
 from superchat.config.seeds import read_channels
-from superchat.config.settings import KEYS, SECTIONS, Config, Discovery, Limits, Logging, Retention, Server
+from superchat.config.settings import KEYS, SECTIONS, Config, Discovery, Limits, Logging, Monitoring, Retention, Server
 
 ENVIRONMENT_PREFIX = "SUPERCHAT_"
 
@@ -85,6 +85,7 @@ def load(argv_overrides: Mapping[str, object], environ: Mapping[str, str], path:
         limits=Limits(**values["limits"]),
         retention=retention,
         logging=Logging(**values["logging"]),
+        monitoring=Monitoring(**values["monitoring"]),
         discovery=Discovery(**values["discovery"]),
         channels=channels,
         file=document.path,

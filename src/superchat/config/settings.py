@@ -93,6 +93,21 @@ class Logging:
 
 
 @attrs.frozen
+class Monitoring:
+    """[monitoring]: what operators see, on this machine only unless told otherwise."""
+
+    metrics_port: int = integer(9090, 0, 65535, "Port of /metrics, /health, /livez and /readyz. 0 = off.")
+    profiling_port: int = integer(6060, 0, 65535, "Port of the profiles at /debug/pprof/. 0 = off.")
+    interface: str = text("127.0.0.1", 1, 255, "Address these two listen on; another one than loopback is warned of.")
+    canary_interval_seconds: int = integer(
+        30, 0, 86_400, "Seconds between two messages that the server posts to itself, to see that it can. 0 = never."
+    )
+    min_free_disk_bytes: int = integer(
+        67_108_864, 0, 1 << 50, "Free space on the database's disk below which the server is not healthy."
+    )
+
+
+@attrs.frozen
 class Discovery:
     """[discovery]: how the server presents itself."""
 
@@ -110,6 +125,7 @@ class Config:
     limits: Limits = attrs.field(factory=Limits)
     retention: Retention = attrs.field(factory=Retention)
     logging: Logging = attrs.field(factory=Logging)
+    monitoring: Monitoring = attrs.field(factory=Monitoring)
     discovery: Discovery = attrs.field(factory=Discovery)
     channels: tuple[SeedChannel, ...] = attrs.field(factory=default_channels)
     file: Path | None = None
@@ -128,6 +144,7 @@ SECTIONS: Mapping[str, type] = {
     "limits": Limits,
     "retention": Retention,
     "logging": Logging,
+    "monitoring": Monitoring,
     "discovery": Discovery,
 }
 KEYS: Mapping[str, Key] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 from typing import Final
 
-from superchat.ops.profiling.profile import Frame, Labels, Measure, Profile
+from superchat.ops.profiling.profile import Frame, Measure, Profile, Sample
 
 _VARINT: Final = 0
 _LENGTH_DELIMITED: Final = 2
@@ -41,11 +41,11 @@ class _Message:
         return b"".join(
             (
                 *(_submessage(1, self._measure(measure)) for measure in profile.measures),
-                *(_submessage(2, self._sample(sample.stack, sample.values, sample.labels)) for sample in profile.samples),
+                *(_submessage(2, self._sample(sample)) for sample in profile.samples),
                 _submessage(3, self._mapping()),
                 *(_submessage(4, self._location(frame, number)) for frame, number in self._locations.items()),
                 *(_submessage(5, self._function(*key, number)) for key, number in self._functions.items()),
-                _integer(9, int(profile.started_at * _NANOSECONDS)),
+                _integer(9, int(profile.taken_at * _NANOSECONDS)),
                 _integer(10, int(profile.duration_seconds * _NANOSECONDS)),
                 _submessage(11, self._measure(profile.shown)),
                 _integer(12, profile.period),
@@ -58,9 +58,10 @@ class _Message:
     def _measure(self, measure: Measure) -> bytes:
         return _integer(1, self._string(measure.name)) + _integer(2, self._string(measure.unit))
 
-    def _sample(self, stack: tuple[Frame, ...], values: tuple[int, ...], labels: Labels) -> bytes:
-        ids = tuple(self._locations.setdefault(frame, len(self._locations) + 1) for frame in stack)
-        return _packed(1, ids) + _packed(2, values) + b"".join(_submessage(3, self._label(*label)) for label in labels)
+    def _sample(self, sample: Sample) -> bytes:
+        ids = tuple(self._locations.setdefault(frame, len(self._locations) + 1) for frame in sample.stack)
+        labels = b"".join(_submessage(3, self._label(*label)) for label in sample.labels)
+        return _packed(1, ids) + _packed(2, sample.values) + labels
 
     def _label(self, name: str, value: str) -> bytes:
         return _integer(1, self._string(name)) + _integer(2, self._string(value))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 import attrs
@@ -54,8 +54,8 @@ class Profile:
 
     measures: tuple[Measure, ...]
     samples: tuple[Sample, ...]
-    started_at: float  # Unix seconds
-    duration_seconds: float = 0.0
+    taken_at: float  # Unix seconds; where it took a while, of the beginning
+    duration_seconds: float = 0.0  # the time that it covers
     period: int = 1  # in units of the last measure
     comments: tuple[str, ...] = ()
 
@@ -71,10 +71,7 @@ class Profile:
 
     def heaviest_first(self) -> list[Sample]:
         """The samples in the order in which a reader wants them."""
-        return sorted(self.samples, key=lambda sample: (-abs(sample.values[-1]), sample.stack))
-
-
-Sums = Mapping[tuple[Stack, Labels], tuple[int, ...]]
+        return sorted(self.samples, key=lambda it: (-abs(it.values[-1]), [frame.function for frame in it.stack]))
 
 
 def summed(samples: Iterable[Sample]) -> tuple[Sample, ...]:
@@ -99,8 +96,7 @@ def difference(later: Profile, earlier: Profile) -> Profile:
     return attrs.evolve(
         later,
         samples=summed((*later.samples, *taken_away)),
-        started_at=earlier.started_at,
-        duration_seconds=later.started_at - earlier.started_at,
+        duration_seconds=later.taken_at - earlier.taken_at,
     )
 
 

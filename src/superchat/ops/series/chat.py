@@ -102,7 +102,7 @@ def _messages(counted: Counters) -> Iterator[Family]:
     yield Family(
         "superchat_messages_delivered_total",
         "counter",
-        "Deliveries of broadcast messages, one for each recipient: root messages by channel_id with an empty thread_id, "
+        "Deliveries of broadcast messages, one for each recipient: roots by channel_id with an empty thread_id, "
         f"replies by channel_id and thread_id. The busiest {SERIES} of each have series, the rest is {OTHER}.",
         ("channel_id", "thread_id"),
         [*_delivered(counted.channel_deliveries, ""), *_delivered(counted.thread_deliveries, OTHER)],

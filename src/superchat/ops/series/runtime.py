@@ -89,7 +89,7 @@ def _process(usage: Usage, descriptors: int | None) -> Iterator[Family]:
     yield gauge("process_start_time_seconds", "When the process was started, in Unix time.", _PROCESS_START)
     yield gauge("process_max_fds", "How many descriptors may be open.", usage.max_descriptors)
     if descriptors is not None:
-        yield gauge("process_open_fds", "How many descriptors are open, a quarter of a minute ago at most.", descriptors)
+        yield gauge("process_open_fds", "How many descriptors were open, 15 seconds ago at most.", descriptors)
 
 
 def _python(usage: Usage) -> Iterator[Family]:
