@@ -62,7 +62,7 @@ class Monitor:
 
     def metrics_site(self) -> Site:
         """/metrics, /health, /livez and /readyz."""
-        return OperatorsSite(monitoring_resource(Metrics(self._families), self.health), self._reactor)
+        return OperatorsSite(monitoring_resource(Metrics(self.families), self.health), self._reactor)
 
     def profiling_site(self) -> Site:
         """/debug/pprof/."""
@@ -91,7 +91,8 @@ class Monitor:
         """Watch no more."""
         self.watch.stop()
 
-    def _families(self) -> Iterator[Family]:
+    def families(self) -> Iterator[Family]:
+        """Everything there is to tell, as it is now."""
         yield from chat_series.families(self._factory.chat, self._factory.flusher)
         yield from database_series.families(self._storage, self.measurements)
         yield from operations_series.families(self.canary, self._logs)
