@@ -90,7 +90,10 @@ class Server(Service):
         self._notifier = notifier
         self._reload = Reload(config, read, self._reconfigure, logs, notifier)
         self._ports: list[Any] = []
-        self._accept_failures = AcceptFailures(factory.chat.counters, reactor, lambda: self._ports)
+        self._operator_ports: list[Any] = []
+        self._accept_failures = AcceptFailures(
+            factory.chat.counters, reactor, lambda: [*self._ports, *self._operator_ports]
+        )
         self._failure: str | None = None
 
     def startService(self) -> None:
@@ -134,8 +137,7 @@ class Server(Service):
 
     async def _start(self) -> None:
         self.monitor.start()
-        for listener in self.operators:
-            self._listen(listener)
+        self._operator_ports.extend(map(self._listen, self.operators))
         await self._storage.open()
         await self._factory.chat.start()
         if not self.running:

@@ -37,6 +37,7 @@ class ListTests(TalkTestCase):
     def test_all(self) -> None:
         """Ascending ids, limit 0 means all of them (decisions 4.1)."""
         self.assertEqual(self.ids(), [1, 2, 3, 4, 5])
+        self.assertEqual(len(self.chat.directory), 5)
 
     def test_cursor_and_limit(self) -> None:
         """The cursor is an id and exclusive; the limit counts from there (W39)."""

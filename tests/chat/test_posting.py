@@ -12,8 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from superchat.chat.posting import clean
 from superchat.config import Limits
 from superchat.errors import Refused
-from superchat.model import NewMessage
-from superchat.storage.interface import Unavailable
+from superchat.storage.interface import UnknownMessage
 from superchat.storage.memory import MemoryStorage
 from superchat.wire.errors import ErrorCode
 from superchat.wire.messages import (
@@ -132,28 +131,49 @@ class PostTests(TalkTestCase):
         """Unknown and foreign parents, unknown channels and replies in chat channels (decisions 4.5)."""
         alice = self.connect("alice")
         root = self.post(alice)
-        for where, code in (
-            ({"channel_id": 999}, ErrorCode.CHANNEL_NOT_FOUND),
-            ({"channel_id": 0}, ErrorCode.CHANNEL_NOT_FOUND),
-            ({"channel_id": GENERAL, "subchannel_id": 998}, ErrorCode.SUBCHANNEL_NOT_FOUND),
-            ({"channel_id": GENERAL, "parent_id": 12345}, ErrorCode.MESSAGE_NOT_FOUND),
-            ({"channel_id": GENERAL, "parent_id": 2**64 - 1}, ErrorCode.MESSAGE_NOT_FOUND),
-            ({"channel_id": TECH, "parent_id": root}, ErrorCode.INVALID_INPUT),
-            ({"channel_id": CHAT, "parent_id": root}, ErrorCode.INVALID_INPUT),
-            ({"channel_id": GENERAL, "content": b""}, ErrorCode.INVALID_INPUT),
-            ({"channel_id": GENERAL, "content": b"x" * 4097}, ErrorCode.MESSAGE_TOO_LONG),
+        no_channel = (ErrorCode.CHANNEL_NOT_FOUND, "Channel does not exist")
+        no_message = (ErrorCode.MESSAGE_NOT_FOUND, "Message not found")
+        for where, refusal in (
+            ({"channel_id": 999}, no_channel),
+            ({"channel_id": 0}, no_channel),
+            ({"subchannel_id": 998}, (ErrorCode.SUBCHANNEL_NOT_FOUND, "Subchannel does not exist")),
+            ({"parent_id": 12345}, no_message),
+            ({"parent_id": 2**64 - 1}, no_message),
+            (
+                {"channel_id": TECH, "parent_id": root},
+                (ErrorCode.INVALID_INPUT, "Parent message is in another channel"),
+            ),
+            (
+                {"channel_id": CHAT, "parent_id": root},
+                (ErrorCode.INVALID_INPUT, "Chat channels do not support threaded replies"),
+            ),
+            ({"content": b""}, (ErrorCode.INVALID_INPUT, "Message must not be empty")),
+            ({"content": b"\x1b\x07"}, (ErrorCode.INVALID_INPUT, "Message must not be empty")),
+            ({"content": b"\xff"}, (ErrorCode.INVALID_INPUT, "Message is not valid UTF-8")),
+            ({"content": b"x" * 4097}, (ErrorCode.MESSAGE_TOO_LONG, "Message too long (max 4096 bytes)")),
         ):
-            message: dict[str, Any] = {"content": b"hello", **where}
-            self.assertEqual(alice.refusal(PostMessage(**message))[0], code, where)
+            message: dict[str, Any] = {"channel_id": GENERAL, "content": b"hello", **where}
+            self.assertEqual(alice.refusal(PostMessage(**message)), refusal, where)
         self.assertEqual(len(self.entries(alice, ListMessages(channel_id=GENERAL, limit=0))), 1)
 
-    def test_chat_channel_text(self) -> None:
-        """The text for replies in chat channels is the reference's."""
+    def test_longest(self) -> None:
+        """A message as long as the limit is fine, and control characters are gone from what others get (4.4)."""
         alice = self.connect("alice")
-        self.assertEqual(
-            alice.refusal(PostMessage(channel_id=CHAT, parent_id=1, content=b"x"))[1],
-            "Chat channels do not support threaded replies",
-        )
+        alice.send(SubscribeChannel(channel_id=GENERAL))
+        for content, clean_content in ((b"x" * 4096, b"x" * 4096), (b"\x1b[1mhi\x00\r\n\tthere", b"[1mhi\n\tthere")):
+            _, news = alice.ask(PostMessage(channel_id=GENERAL, content=content))
+            assert isinstance(news, NewMessageEvent)
+            self.assertEqual(news.content, clean_content)
+
+    def test_deleted_parent(self) -> None:
+        """A reply to a tombstone is fine (reference 2.3)."""
+        alice = self.connect("alice")
+        root = self.post(alice)
+        self.post(alice, parent_id=root)
+        alice.send(DeleteMessage(message_id=root))
+        self.post(alice, parent_id=root)
+        (entry,) = self.entries(alice, ListMessages(channel_id=GENERAL, limit=0))
+        self.assertEqual(entry.reply_count, 2)
 
     def test_log_line(self) -> None:
         """The sender is the fourth field of the log line, and the text is not in it (monitoring guide)."""
@@ -181,8 +201,10 @@ class RateTests(TalkTestCase):
         """Beyond the burst: ERROR 5001, a log line that both searches of the guide find, and a count."""
         alice = self.connect("alice")
         self.post(alice), self.post(alice)
-        code, _ = alice.refusal(PostMessage(channel_id=GENERAL, content=b"three"))
-        self.assertEqual(code, ErrorCode.MESSAGE_RATE_LIMIT)
+        self.assertEqual(
+            alice.refusal(PostMessage(channel_id=GENERAL, content=b"three")),
+            (ErrorCode.MESSAGE_RATE_LIMIT, "Message rate limit exceeded (2 per minute)"),
+        )
         (line,) = [line for line in self.log_lines() if "Rate limit exceeded for session 1" in line]
         self.assertIn("rate limit exceeded", line)
         self.assertEqual(self.chat.counters.rate_limited, 1)
@@ -243,11 +265,20 @@ class DeleteTests(TalkTestCase):
             self.connect().refusal(DeleteMessage(message_id=message)),
             (ErrorCode.NICKNAME_REQUIRED, "Nickname required. Use SET_NICKNAME first."),
         )
-        self.assertEqual(alice.refusal(DeleteMessage(message_id=1))[0], ErrorCode.MESSAGE_NOT_FOUND)
-        self.assertEqual(alice.refusal(DeleteMessage(message_id=2**64 - 1))[0], ErrorCode.MESSAGE_NOT_FOUND)
-        self.assertEqual(namesake.refusal(DeleteMessage(message_id=message))[0], ErrorCode.PERMISSION_DENIED)
+        for message_id in (1, 2**64 - 1):
+            self.assertEqual(
+                alice.refusal(DeleteMessage(message_id=message_id)),
+                (ErrorCode.MESSAGE_NOT_FOUND, "Message not found"),
+            )
+        self.assertEqual(
+            namesake.refusal(DeleteMessage(message_id=message)),
+            (ErrorCode.PERMISSION_DENIED, "You can only delete your own messages"),
+        )
         alice.send(DeleteMessage(message_id=message))
-        self.assertEqual(alice.refusal(DeleteMessage(message_id=message))[0], ErrorCode.INVALID_INPUT)
+        self.assertEqual(
+            alice.refusal(DeleteMessage(message_id=message)),
+            (ErrorCode.INVALID_INPUT, "Message is already deleted"),
+        )
 
     def test_later_session(self) -> None:
         """Whoever reconnects is somebody else; session ids of another run prove nothing."""
@@ -266,27 +297,23 @@ class DeleteTests(TalkTestCase):
         self.assertEqual(deleted.message, b"[deleted by ~alicia]")
 
 
-class BrokenStorage(MemoryStorage):
-    """A database whose disk is full."""
+class ForgetfulStorage(MemoryStorage):
+    """Loses a message between two questions, as retention may."""
 
-    def append_message(self, new: NewMessage) -> Deferred[Any]:
-        return fail(Unavailable("database or disk is full"))
+    def delete_message(self, *arguments: Any) -> Deferred[Any]:
+        return fail(UnknownMessage("there is no such message"))
 
 
-class BrokenStorageTests(TalkTestCase):
-    """When nothing can be stored."""
+class ForgetfulStorageTests(TalkTestCase):
+    """Messages that go while they are being deleted."""
 
     def make_storage(self) -> MemoryStorage:
-        return BrokenStorage()
+        return ForgetfulStorage()
 
-    def test_refused(self) -> None:
-        """A post is refused with ERROR 9001, told to nobody, and the session goes on."""
-        alice, bob = self.connect("alice"), self.connect("bob")
-        bob.send(SubscribeChannel(channel_id=GENERAL))
-        bob.received()
+    def test_unknown(self) -> None:
+        """A message that is gone by the time it is deleted is unknown: ERROR 4002 (decisions 4.11)."""
+        alice = self.connect("alice")
         self.assertEqual(
-            alice.refusal(PostMessage(channel_id=GENERAL, content=b"hello")),
-            (ErrorCode.DATABASE_ERROR, "Database error"),
+            alice.refusal(DeleteMessage(message_id=self.post(alice))),
+            (ErrorCode.MESSAGE_NOT_FOUND, "Message not found"),
         )
-        self.assertEqual(bob.received(), [])
-        self.assertEqual(self.entries(alice, ListMessages(channel_id=GENERAL, limit=0)), ())

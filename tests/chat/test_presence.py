@@ -93,6 +93,39 @@ class ServerPresenceTests(TalkTestCase):
         self.settle()
         self.assertEqual(alice.received(), [])
 
+    def test_pair_cancels_again(self) -> None:
+        """What was told in one batch does not keep a pair of the next from cancelling."""
+        alice = self.connect("alice")
+        Client(self.chat).connect().send(SetNickname(nickname="bob"))
+        Client(self.chat).connect().send(SetNickname(nickname="carol"))
+        self.settle()
+        alice.received()
+        dave = self.connect()
+        dave.send(SetNickname(nickname="dave"))
+        dave.send(SetNickname(nickname="david"))
+        dave.leave()
+        self.settle()
+        self.assertEqual(alice.received(), [])
+
+    def test_not_told_again(self) -> None:
+        """The snapshot leaves out whom the newcomer has heard of since it connected (decisions 5.1)."""
+        alice, early = self.connect("alice"), self.connect()
+        bob = self.connect("bob")
+        self.assertEqual(early.received(), [online(bob, "bob")])
+        carol = self.connect()
+        carol.send(SetNickname(nickname="carol"))
+        self.assertEqual(
+            early.ask(SetNickname(nickname="early")),
+            [
+                NicknameResponse(success=True, message="Nickname set to early"),
+                online(alice, "alice"),
+                online(carol, "carol"),
+                online(early, "early"),
+            ],
+        )
+        self.settle()
+        self.assertEqual(early.received(), [])
+
     def test_no_pair_once_told(self) -> None:
         """Whoever was told of an arrival, by the snapshot too, is told of the departure."""
         bob = self.connect()
@@ -160,9 +193,10 @@ class ServerPresenceTests(TalkTestCase):
         self.assertEqual(watcher.received(), [online(client, f"user{n}") for n, client in enumerate(clients)])
 
     def test_silent_shutdown(self) -> None:
-        """During shutdown no presence is sent (reference 1.5)."""
+        """During shutdown no presence is sent, not even what was collected before (reference 1.5)."""
         alice, bob = self.connect("alice"), self.connect("bob")
         alice.received()
+        bob.send(SetNickname(nickname="bobby"))
         self.chat.stop()
         bob.leave()
         self.settle()

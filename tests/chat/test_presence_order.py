@@ -272,10 +272,11 @@ class PresenceOrderTests(SynchronousTestCase):
     def test_nothing_kept(self) -> None:
         """Whatever somebody did, nothing of it is left when he has gone (decisions 5.1, W1)."""
         world = World()
-        for step in (
+        steps: list[tuple[Any, ...]] = [
             *[("connect",), ("connect",), ("connect",), ("name", 0, "ann"), ("name", 1, "bea"), ("join", 0, 1)],
             *[("join", 1, 1), ("join", 2, 1), ("subscribe", 0, 2), ("subscribe", 2, 2), ("join", 1, 2)],
             *[("unsubscribe", 2, 2), ("name", 0, "cid")],
-        ):
+        ]
+        for step in steps:
             world.do(*step)
         world.check_nothing_kept()

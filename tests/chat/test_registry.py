@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -58,30 +55,33 @@ class ListenerTests(SynchronousTestCase):
         self.channels: set[tuple[Session, int]] = set()
         self.threads: set[tuple[Session, int]] = set()
 
-    def act(self, act: str, session: Session, place: int) -> None:
-        """Do it to the registry and to the model."""
-        acts: dict[str, Callable[[], Any]] = {
-            "join": lambda: (self.registry.join(session, place), self.joined.update({session: place})),
-            "leave": lambda: (self.registry.leave(session), self.joined.pop(session, None)),
-            "subscribe": lambda: (
-                self.registry.subscribe_channel(session, place),
-                self.channels.add((session, place)),
-            ),
-            "unsubscribe": lambda: (
-                self.registry.unsubscribe_channel(session, place),
-                self.channels.discard((session, place)),
-            ),
-            "follow": lambda: (self.registry.subscribe_thread(session, place), self.threads.add((session, place))),
-            "unfollow": lambda: (
-                self.registry.unsubscribe_thread(session, place),
-                self.threads.discard((session, place)),
-            ),
-            "forget": lambda: self.forget(session),
-        }
-        acts[act]()
+    # Each act, to the registry and to the model
 
-    def forget(self, session: Session) -> None:
-        """As when a session leaves."""
+    def join(self, session: Session, place: int) -> None:
+        self.registry.join(session, place)
+        self.joined[session] = place
+
+    def leave(self, session: Session, place: int) -> None:
+        self.registry.leave(session)
+        self.joined.pop(session, None)
+
+    def subscribe(self, session: Session, place: int) -> None:
+        self.registry.subscribe_channel(session, place)
+        self.channels.add((session, place))
+
+    def unsubscribe(self, session: Session, place: int) -> None:
+        self.registry.unsubscribe_channel(session, place)
+        self.channels.discard((session, place))
+
+    def follow(self, session: Session, place: int) -> None:
+        self.registry.subscribe_thread(session, place)
+        self.threads.add((session, place))
+
+    def unfollow(self, session: Session, place: int) -> None:
+        self.registry.unsubscribe_thread(session, place)
+        self.threads.discard((session, place))
+
+    def forget(self, session: Session, place: int = 0) -> None:
         self.registry.forget(session)
         self.joined.pop(session, None)
         self.channels = {pair for pair in self.channels if pair[0] is not session}
@@ -105,13 +105,13 @@ class ListenerTests(SynchronousTestCase):
     @settings(max_examples=60, derandomize=True, database=None)
     @given(acts=st.lists(ACTS, min_size=10, max_size=40))
     def test_any_acts(self, acts: list[tuple[str, int, int]]) -> None:
-        """Whatever is joined, subscribed to and left, the registry and the sessions agree, and nobody is listed twice."""
+        """Whatever is joined, subscribed to and left, registry and sessions agree, and nobody is listed twice."""
         self.setUp()
         for act, number, place in acts:
-            self.act(act, self.sessions[number], place)
+            getattr(self, act)(self.sessions[number], place)
             self.check()
         for session in self.sessions:
-            self.act("forget", session, 1)
+            self.forget(session)
         self.check()
         self.assertEqual((len(self.registry.channel_audiences), len(self.registry.thread_audiences)), (0, 0))
 
@@ -146,7 +146,7 @@ class PublishTests(SynchronousTestCase):
         self.assertEqual(sent[0], frames.encode(Pong(client_timestamp=1)))
 
     def test_compressed(self) -> None:
-        """A message of 512 bytes or more goes compressed to version 2 and plain to all others, W36 included."""
+        """A message of 512 bytes or more goes compressed to version 2 and plain to all others."""
         message = UserInfo(nickname="x" * 600, is_registered=False, online=False)
         plain, compressed = frames.encode(message), frames.encode(message, compress=True)
         self.assertLess(len(compressed), len(plain))

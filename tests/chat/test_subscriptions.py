@@ -65,6 +65,14 @@ class ChannelTests(TalkTestCase):
             [SubscribeOk(type=CHANNEL_TYPE, id=99, subchannel_id=98)],
         )
 
+    def test_unsubscribe_nowhere(self) -> None:
+        """Ids that name no place change nothing; least of all do they mean the parent (decisions 4.2)."""
+        client = self.connect()
+        client.send(SubscribeChannel(channel_id=1))
+        for subchannel_id in (99, 2):
+            client.send(UnsubscribeChannel(channel_id=1, subchannel_id=subchannel_id))
+            self.assertEqual(list(self.chat.registry.subscribers(1)), [client.session])
+
     def test_same_place(self) -> None:
         """Both addressings of a subchannel are one subscription (decisions 4.2)."""
         client, alice = self.connect(), self.connect("alice")

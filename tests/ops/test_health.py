@@ -53,7 +53,8 @@ class ProbeTests(SynchronousTestCase):
 
     def test_deadline(self) -> None:
         """A database that hangs is reported in time, without a second probe behind the first."""
-        self.storage.answer = hanging = Deferred()
+        hanging: Deferred[None] = Deferred()
+        self.storage.answer = hanging
         first = self.probe.check()
         self.clock.advance(DEADLINE_SECONDS)
         self.assertEqual(self.successResultOf(first), "nothing stored within 2 seconds")

@@ -32,8 +32,7 @@ from superchat.wire.records import Message
 INACTIVE_CLEANUP_DAYS: Final = 90
 SHUTDOWN_REASON: Final = "Server shutting down for maintenance"
 
-
-_EVERYWHERE = Logger()
+_EVERYWHERE: Final = Logger()
 
 
 class Chat:

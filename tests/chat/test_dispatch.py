@@ -1,0 +1,316 @@
+"""Tests for `superchat.chat.dispatch`: every event gets its answer, however things go wrong."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+
+from superchat.config import Limits
+from superchat.storage.interface import StorageError, Unavailable
+from superchat.storage.memory import MemoryStorage
+from superchat.wire.errors import ErrorCode, Malformed, Unsupported
+from superchat.wire.messages import (
+    FROM_CLIENT,
+    DeleteMessage,
+    Disconnect,
+    JoinChannel,
+    ListMessages,
+    Ping,
+    Pong,
+    PostMessage,
+    SetNickname,
+    SubscribeChannel,
+    SubscribeThread,
+    UnsubscribeThread,
+)
+from superchat.wire.records import Message
+from tests.chat.talk import GENERAL, Client, TalkTestCase
+
+T = TypeVar("T")
+
+SERVED = {
+    "SET_NICKNAME", "GET_USER_INFO", "LIST_USERS", "PING", "DISCONNECT", "LIST_CHANNELS", "GET_SUBCHANNELS",
+    "JOIN_CHANNEL", "LEAVE_CHANNEL", "LIST_CHANNEL_USERS", "POST_MESSAGE", "DELETE_MESSAGE", "LIST_MESSAGES",
+    "SUBSCRIBE_CHANNEL", "UNSUBSCRIBE_CHANNEL", "SUBSCRIBE_THREAD", "UNSUBSCRIBE_THREAD",
+}  # fmt: skip
+HELLO = PostMessage(channel_id=GENERAL, content=b"hello")
+
+
+class TableTests(TalkTestCase):
+    """What is served, and what is not."""
+
+    def test_every_other_message(self) -> None:
+        """Whatever this release does not serve answers ERROR 1001, and the connection goes on."""
+        client = self.connect("alice")
+        others = [kind for kind in FROM_CLIENT.values() if kind.NAME not in SERVED]
+        self.assertEqual(len(others), len(FROM_CLIENT) - len(SERVED))
+        for kind in others:
+            self.assertEqual(
+                client.refusal(kind.unpack(bytes(2000))),
+                (ErrorCode.UNSUPPORTED_VERSION, "Unsupported message type"),
+                kind.NAME,
+            )
+        self.assertEqual(client.ask(Ping(timestamp=-5)), [Pong(client_timestamp=-5)])
+
+    def test_unknown_type(self) -> None:
+        """Unknown types answer ERROR 1001 and share one counter, so that nobody can grow it."""
+        client = self.connect()
+        for code in (0x00, 0x50, 0xFF):
+            self.assertEqual(
+                client.refusal(Unsupported(code)), (ErrorCode.UNSUPPORTED_VERSION, "Unsupported message type")
+            )
+        self.assertEqual(self.chat.counters.received, {"UNKNOWN": 3})
+
+    def test_malformed(self) -> None:
+        """A payload that cannot be decoded answers ERROR 1000, with the text that the reference has for it."""
+        for name, text in (("PING", "Invalid message format"), ("GET_SUBCHANNELS", "Invalid request format")):
+            client = self.connect()
+            self.assertEqual(client.refusal(Malformed(0, name, "too short")), (ErrorCode.INVALID_FORMAT, text))
+            self.assertEqual(self.chat.counters.received[name], 1)
+
+    def test_disconnect(self) -> None:
+        """DISCONNECT ends the session without a reply, and nothing is answered after it (reference 1.0)."""
+        client = self.connect("alice")
+        self.assertEqual(client.ask(Disconnect(reason="bye")), [])
+        self.assertEqual(client.ended, (None, "client"))
+        self.assertEqual(len(self.chat.sessions), 0)
+        self.assertEqual(client.ask(Ping(timestamp=1)), [])
+
+    def test_counters(self) -> None:
+        """Frames are counted by type in both directions, refusals by code, ends by cause."""
+        client = self.connect()
+        for message in (
+            SetNickname(nickname="x"),
+            JoinChannel(channel_id=999),
+            SubscribeChannel(channel_id=999),
+        ):
+            client.send(message)
+        client.leave()
+        client.leave()
+        counters = self.chat.counters
+        self.assertEqual(counters.received, {"SET_NICKNAME": 1, "JOIN_CHANNEL": 1, "SUBSCRIBE_CHANNEL": 1})
+        self.assertEqual(
+            counters.sent, {"SERVER_CONFIG": 1, "NICKNAME_RESPONSE": 1, "JOIN_RESPONSE": 1, "ERROR": 1}
+        )
+        self.assertEqual(counters.errors, {ErrorCode.CHANNEL_NOT_FOUND: 1})
+        self.assertEqual((counters.sessions_created, counters.sessions_disconnected), (1, {"client": 1}))
+
+
+class NeedsTests(TalkTestCase):
+    """What a message needs is checked before its rule runs (decisions 3.1)."""
+
+    limits = Limits(message_rate_limit=1)
+
+    def test_nickname(self) -> None:
+        """Posting needs a nickname, ERROR 2000, and so does deleting, ERROR 6004 (reference 2.3)."""
+        client, text = self.connect(), "Nickname required. Use SET_NICKNAME first."
+        self.assertEqual(client.refusal(HELLO), (ErrorCode.AUTH_REQUIRED, text))
+        self.assertEqual(client.refusal(DeleteMessage(message_id=1)), (ErrorCode.NICKNAME_REQUIRED, text))
+
+    def test_nickname_before_rate(self) -> None:
+        """What is refused for want of a nickname does not use up the message rate."""
+        client = self.connect()
+        for _ in range(3):
+            client.refusal(HELLO)
+        client.send(SetNickname(nickname="alice"))
+        self.post(client)
+        self.assertEqual(client.refusal(HELLO)[0], ErrorCode.MESSAGE_RATE_LIMIT)
+
+    def test_only_posts_are_rated(self) -> None:
+        """Beyond the message rate, everything else is answered (decisions 4.10)."""
+        client = self.connect("alice")
+        self.post(client)
+        client.refusal(HELLO)
+        for number in range(20):
+            self.assertEqual(client.ask(Ping(timestamp=number)), [Pong(client_timestamp=number)])
+
+    def test_nothing_kept(self) -> None:
+        """Being refused leaves nothing behind, least of all a traceback that keeps the session."""
+        client = self.connect()
+        for _ in range(10):
+            for message in (HELLO, DeleteMessage(message_id=1), SubscribeChannel(channel_id=99)):
+                client.refusal(message)
+        session = weakref.ref(cast(object, client.session))
+        client.leave()
+        del client, message
+        self.settle()
+        gc.collect()
+        self.assertIsNone(session())
+
+
+class FullDisk(MemoryStorage):
+    """Fails with *error*, once there is one, whatever is asked."""
+
+    error: Exception | None = None
+
+    def _answer(self, action: Callable[[], T]) -> Deferred[T]:
+        return super()._answer(action) if self.error is None else fail(self.error)
+
+
+class FailureTestCase(TalkTestCase):
+    """A chat whose storage fails, and what it logs of that."""
+
+    storage: FullDisk
+
+    def make_storage(self) -> MemoryStorage:
+        return FullDisk()
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.errors: list[LogEvent] = []
+        observer = cast(ILogObserver, self.errors.append)
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        self.client = self.connect("alice")
+        self.client.send(SubscribeChannel(channel_id=GENERAL))
+        self.storage.error = Unavailable("database or disk is full")
+
+    def assert_goes_on(self) -> None:
+        """The session is served as before."""
+        self.assertEqual(self.client.ask(Ping(timestamp=1)), [Pong(client_timestamp=1)])
+        self.assertEqual(self.chat.counters.under_way, 0)
+
+    def lines(self, level: object) -> list[str]:
+        """What was logged of a level."""
+        return [formatEvent(event) or "" for event in self.errors if event["log_level"] is level]
+
+
+class StorageFailureTests(FailureTestCase):
+    """A storage that says no."""
+
+    def test_database_error(self) -> None:
+        """Whatever needs the storage answers ERROR 9001, tells nobody else, and the connection goes on."""
+        for message in (
+            HELLO,
+            DeleteMessage(message_id=1),
+            ListMessages(channel_id=GENERAL, limit=0),
+            SubscribeThread(thread_id=1),
+        ):
+            self.assertEqual(self.client.refusal(message), (ErrorCode.DATABASE_ERROR, "Database error"))
+            self.assert_goes_on()
+        self.assertEqual(self.chat.counters.errors, {ErrorCode.DATABASE_ERROR: 4})
+        self.assertEqual(self.chat.counters.broadcasts, 0)
+
+    def test_unsubscribing(self) -> None:
+        """Unsubscribing from something never subscribed to does not even ask the storage."""
+        self.assertEqual(len(self.client.ask(UnsubscribeThread(thread_id=1))), 1)
+
+    def test_logged(self) -> None:
+        """Each failure is one line among the errors, found by the guide's `grep "database"`."""
+        self.client.send(HELLO)
+        self.assertEqual(self.lines(LogLevel.error), ["database error in POST_MESSAGE: database or disk is full"])
+
+    def test_every_storage_error(self) -> None:
+        """Errors of the storage that no rule foresees are ERROR 9001 as well."""
+        self.storage.error = StorageError("no idea")
+        self.assertEqual(self.client.refusal(HELLO)[0], ErrorCode.DATABASE_ERROR)
+
+
+class BugTests(FailureTestCase):
+    """A rule with a bug."""
+
+    def test_later(self) -> None:
+        """A bug that shows late answers ERROR 9000, is logged with its traceback, and the connection goes on."""
+        self.storage.error = ZeroDivisionError("a bug")
+        self.assertEqual(self.client.refusal(HELLO), (ErrorCode.INTERNAL_ERROR, "Internal error"))
+        self.assertEqual(self.lines(LogLevel.critical), ["Internal error in POST_MESSAGE"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assert_goes_on()
+
+    def test_at_once(self) -> None:
+        """So does one that shows at once."""
+        self.patch(self.chat.registry, "join", _divide)
+        self.assertEqual(
+            self.client.refusal(JoinChannel(channel_id=GENERAL)), (ErrorCode.INTERNAL_ERROR, "Internal error")
+        )
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assert_goes_on()
+
+
+def _divide(*arguments: object) -> None:
+    raise ZeroDivisionError("a bug")
+
+
+class SlowStorage(MemoryStorage):
+    """Answers posts when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commits: list[Deferred[None]] = []
+
+    def append_message(self, new: Any) -> Deferred[Any]:
+        commit: Deferred[None] = Deferred()
+        self.commits.append(commit)
+        append = super().append_message
+        return commit.addCallback(lambda _: append(new))
+
+
+class UnderWayTests(TalkTestCase):
+    """Requests that wait for something."""
+
+    storage: SlowStorage
+
+    def make_storage(self) -> MemoryStorage:
+        return SlowStorage()
+
+    def sent(self, client: Client, message: Message) -> Deferred[None]:
+        """The answer that is still to come."""
+        answer = client.send(message)
+        assert answer is not None
+        self.assertNoResult(answer)
+        return answer
+
+    def test_deferred(self) -> None:
+        """What is answered at once gives None; what waits gives a Deferred that fires when it is complete."""
+        alice = self.connect("alice")
+        self.assertIsNone(alice.send(Ping(timestamp=1)))
+        alice.received()
+        answer = self.sent(alice, HELLO)
+        self.assertEqual((alice.received(), self.chat.counters.under_way), ([], 1))
+        self.storage.commits[0].callback(None)
+        self.assertIsNone(self.successResultOf(answer))
+        self.assertEqual((len(alice.received()), self.chat.counters.under_way), (1, 0))
+
+    def test_nothing_before_the_commit(self) -> None:
+        """Nobody hears of a message before it is committed (decisions 4.6)."""
+        alice, bob = self.connect("alice"), self.connect("bob")
+        bob.send(SubscribeChannel(channel_id=GENERAL))
+        alice.received(), bob.received()
+        self.sent(alice, HELLO)
+        self.assertEqual((alice.received(), bob.received()), ([], []))
+        self.storage.commits[0].callback(None)
+        self.assertEqual((len(alice.received()), len(bob.received())), (1, 1))
+
+    def test_order_of_commits(self) -> None:
+        """Everybody hears messages in the order of the commits, which is that of their ids (decisions 4.6)."""
+        authors = [self.connect(name) for name in ("ann", "bea", "cid")]
+        watcher = self.connect()
+        watcher.send(SubscribeChannel(channel_id=GENERAL))
+        watcher.received()
+        for author in authors:
+            self.sent(author, HELLO)
+        for number in (2, 0, 1):
+            self.storage.commits[number].callback(None)
+        heard = cast(list[Any], watcher.received())
+        self.assertEqual([one.author_nickname for one in heard], ["~cid", "~ann", "~bea"])
+        ids = [one.message_id for one in heard]
+        self.assertEqual(ids, sorted(ids))
+
+    def test_author_gone(self) -> None:
+        """An author that leaves meanwhile gets no more words; the others get the message (W1)."""
+        alice, bob = self.connect("alice"), self.connect("bob")
+        bob.send(SubscribeChannel(channel_id=GENERAL))
+        alice.send(SubscribeChannel(channel_id=GENERAL))
+        self.sent(alice, HELLO)
+        alice.leave()
+        self.settle()
+        alice.received(), bob.received()
+        self.storage.commits[0].callback(None)
+        self.assertEqual((alice.received(), alice.late_writes), ([], 0))
+        self.assertEqual([type(event).__name__ for event in bob.received()], ["NewMessage"])
+        self.assertEqual(self.chat.counters.deliveries, 1)
