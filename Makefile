@@ -21,7 +21,7 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-c
 PLUGIN_CACHE := -c 'from twisted.plugin import IPlugin, getPlugins; list(getPlugins(IPlugin))'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types check docs bench fuzz clean
+.PHONY: help run test proof lint types check docs bench fuzz clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 14
@@ -31,6 +31,9 @@ run: $(RUN_READY)  ## Start the server; flags go into ARGS, as in make run ARGS=
 
 test: $(TEST_READY)  ## Run all tests, or those named in ARGS; the last line is "N passed, N failed"
 	@$(BIN)/python tests/run.py $(ARGS)
+
+proof: $(TEST_READY)  ## Try every line of the monitoring guides on a server with users; part of test
+	@$(BIN)/python tests/run.py tests.monitoring
 
 lint: $(DEV_READY)  ## Look for mistakes and bad style
 	@$(BIN)/python -m ruff check .
