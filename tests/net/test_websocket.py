@@ -18,7 +18,7 @@ from wsproto.connection import ConnectionType
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Request
 from wsproto.extensions import PerMessageDeflate
 
-from superchat.net.websocket import REQUEST_TIMEOUT_SECONDS
+from superchat.net.http import REQUEST_TIMEOUT_SECONDS
 from tests.net.websocket_peer import (
     CLIENT_ADDRESS,
     RecorderFactory,

@@ -5,14 +5,12 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from io import BytesIO
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import attrs
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
-from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.http_headers import Headers
@@ -20,11 +18,9 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 from wsproto.utilities import generate_accept_token
 
+from superchat.net.http import PunctualChannel, QuietSite
 from superchat.net.websocket_frames import WebSocketLimits
 from superchat.net.websocket_transport import StreamTransport, WebSocketTransport, plain_address
-
-REQUEST_TIMEOUT_SECONDS: Final = 30
-"""How long a whole request may take to arrive, and an idle connection stays before its next one."""
 
 _VERSION: Final = b"13"
 _UPGRADE_REQUIRED: Final = 426
@@ -167,7 +163,7 @@ def _switching_protocols(headers: Headers) -> bytes:
     )
 
 
-class UpgradableChannel(http.HTTPChannel):
+class UpgradableChannel(PunctualChannel):
     """HTTP/1.1 on one connection, until a WebSocket takes it over."""
 
     _websocket: WebSocketTransport | None = None
@@ -190,8 +186,7 @@ class UpgradableChannel(http.HTTPChannel):
         if self._websocket is not None:
             self._websocket.frames_received(data)
         else:
-            # Not HTTPChannel's method, which lets a byte now and then put the timeout off for ever.
-            LineReceiver.dataReceived(self, data)
+            super().dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """End the WebSocket, or the requests under way."""
@@ -201,30 +196,8 @@ class UpgradableChannel(http.HTTPChannel):
             super().connectionLost(reason)
 
 
-class _Discarded(BytesIO):
-    """The body of a request: no resource here wants one."""
-
-    def write(self, data: Any) -> int:
-        return len(data)
-
-
-class _QuietSite(Site):
-    """A site without request log, HTTP/2 and request bodies: no way to fill disk or memory."""
-
-    noisy = False
-    protocol = UpgradableChannel  # type: ignore[assignment]  # Site knows only its own private class
-
-    def startFactory(self) -> None:
-        pass
-
-    def log(self, request: http.Request) -> None:
-        pass
-
-    def acceptableProtocols(self) -> list[bytes]:
-        return [b"http/1.1"]
-
-    def getContentFile(self, length: int | None) -> BytesIO:
-        return _Discarded()
+class _Site(QuietSite):
+    protocol = UpgradableChannel
 
 
 class _Nothing(Resource):
@@ -244,9 +217,9 @@ class _Root(Resource):
 def make_site(resource_children: Mapping[bytes, IResource], *, reactor: IReactorTime) -> Site:
     """Return the site that serves each child at its path segment (`b"ws"` for `/ws`) and 404 everywhere else.
 
-    A request that takes longer than `REQUEST_TIMEOUT_SECONDS` to arrive ends its connection.
+    A request that takes longer to arrive than a `QuietSite` allows ends its connection.
     """
     root = _Root()
     for segment, child in resource_children.items():
         root.putChild(segment, child)
-    return _QuietSite(root, timeout=REQUEST_TIMEOUT_SECONDS, reactor=reactor, parsePOSTFormSubmission=False)
+    return _Site(root, reactor)

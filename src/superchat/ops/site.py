@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from typing import Any, Final, cast
 
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import connectionDone
-from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
-from twisted.web import http
 from twisted.web.resource import IResource
-from twisted.web.server import Site
 
-REQUEST_TIMEOUT_SECONDS: Final = 30
-"""How long a request may take to arrive, and an idle connection stays before its next one."""
+from superchat.net.http import PunctualChannel, QuietSite
 
 READ_TIMEOUT_SECONDS: Final = 60
 """How long a peer may take to read an answer, before its connection is cut."""
@@ -22,15 +17,11 @@ READ_TIMEOUT_SECONDS: Final = 60
 MAX_CONNECTIONS: Final = 32
 
 
-class _Channel(http.HTTPChannel):
+class _Channel(PunctualChannel):
     """HTTP/1.1 with a peer that may be slow, but not for ever."""
 
     site: OperatorsSite
     _closing: Any = None
-
-    def dataReceived(self, data: bytes) -> None:
-        # Not HTTPChannel's method, which lets a byte now and then put the timeout off for ever.
-        LineReceiver.dataReceived(self, data)
 
     def loseConnection(self) -> None:
         """Close when everything is written, and cut the connection if that takes too long."""
@@ -48,38 +39,18 @@ class _Channel(http.HTTPChannel):
         cast(Any, self.transport).abortConnection()
 
 
-class _Discarded(BytesIO):
-    """The body of a request: no page wants one."""
+class OperatorsSite(QuietSite):
+    """A site for a few peers at a time; the others are disconnected."""
 
-    def write(self, data: Any) -> int:
-        return len(data)
+    protocol = _Channel
 
-
-class OperatorsSite(Site):
-    """A site without request log, HTTP/2 and request bodies."""
-
-    noisy = False
-    protocol = _Channel  # type: ignore[assignment]  # Site knows only its own private class
-
-    def __init__(self, resource: IResource, reactor: Any) -> None:
-        super().__init__(resource, timeout=REQUEST_TIMEOUT_SECONDS, reactor=reactor, parsePOSTFormSubmission=False)
+    def __init__(self, resource: IResource, reactor: IReactorTime) -> None:
+        super().__init__(resource, reactor)
         self.connections = 0
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Serve up to `MAX_CONNECTIONS` peers at a time; the others are disconnected."""
+        """Serve up to `MAX_CONNECTIONS` peers."""
         if self.connections >= MAX_CONNECTIONS:
             return None
         self.connections += 1
         return super().buildProtocol(addr)
-
-    def startFactory(self) -> None:
-        pass
-
-    def log(self, request: http.Request) -> None:
-        pass
-
-    def acceptableProtocols(self) -> list[bytes]:
-        return [b"http/1.1"]
-
-    def getContentFile(self, length: int | None) -> BytesIO:
-        return _Discarded()

@@ -9,9 +9,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted
 from twisted.trial.unittest import SynchronousTestCase
 
+from superchat.net.http import REQUEST_TIMEOUT_SECONDS
 from superchat.ops.profiling import resource
 from superchat.ops.profiling.stalls import BEAT_SECONDS
-from superchat.ops.site import MAX_CONNECTIONS, READ_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS
+from superchat.ops.site import MAX_CONNECTIONS, READ_TIMEOUT_SECONDS
 from tests.ops.profiling.http import Answer, Client, ProfilingServer
 from tests.ops.profiling.pprof_reader import read
 from tests.ops.profiling.work import busy_function
