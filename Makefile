@@ -51,6 +51,7 @@ bench: $(TEST_READY)  ## Run the benchmarks, the long ones in their quick form
 	$(BIN)/python -m benchmarks.storage --quick
 	$(BIN)/python -m benchmarks.fanout --quick
 	$(BIN)/python -m benchmarks.storm --quick
+	$(BIN)/python -m benchmarks.scrape --quick
 
 fuzz: $(TEST_READY)  ## Feed the decoder random bytes
 	@$(BIN)/python -m tests.fuzz.fuzz_wire $(ARGS)

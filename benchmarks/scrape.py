@@ -64,7 +64,7 @@ def build(sessions: int, channels: int, threads: int) -> Monitor:
             chat.registry.subscribe_thread(session, (number * 10 + offset) % threads + 1)
     for thread in range(1, threads + 1):
         chat.counters.thread_deliveries.add(thread, 1, thread, thread % 97)
-    return Monitor(clock, config, storage, factory, LogFiles(Path("."), False, clock), lambda: [])
+    return Monitor(clock, config, storage, factory, LogFiles(Path("."), False, clock), list)
 
 
 def scrape_ms(monitor: Monitor) -> tuple[float, float]:
