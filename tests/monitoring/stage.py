@@ -44,6 +44,18 @@ profiling_port = {profiling}
 """
 _ATTEMPTS: Final = 3
 
+_RELOAD: Final = """
+[ "$1 $2" = "reload superchat" ] || exit 1
+reloads() {{ cat {log} | grep -c "Configuration .*reloaded"; }}
+before=$(reloads)
+kill -HUP {pid}
+for _ in $(seq 100); do
+    [ "$(reloads)" = "$before" ] || exit 0
+    sleep 0.05
+done
+exit 1
+"""
+
 
 @attrs.frozen
 class Ports:
@@ -189,8 +201,8 @@ class Stage:
             # There is no browser, and the operators' machine need not be a Mac.
             "open": 'exec curl -sSf "$@"',
             "xdg-open": 'exec curl -sSf "$@"',
-            # What systemd does for a unit of Type=notify-reload.
-            "systemctl": f'[ "$1 $2" = "reload superchat" ] && exec kill -HUP {self.server.pid}; exit 1',
+            # What systemd does for a unit of Type=notify-reload, which ends when the server has reloaded.
+            "systemctl": _RELOAD.format(log=self.data / "server.log", pid=self.server.pid),
         }
         if not self.has_go:
             reader = f'exec {sys.executable} -m tests.monitoring.without_go "$@"'
