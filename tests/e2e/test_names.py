@@ -15,4 +15,5 @@ class NameTests(SynchronousTestCase):
         server = RunningServer(
             self, "[discovery]\nserver_name = 'The Barn'\nserver_description = 'Where owls talk'\n"
         )
+        server.stop()  # the log is written at the end of each turn, and standard output is faster
         self.assertIn("[INFO] The Barn: Where owls talk\n", server.log)
