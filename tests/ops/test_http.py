@@ -99,7 +99,7 @@ class PagesTests(SynchronousTestCase):
     def test_parameters(self) -> None:
         """There are none: 400 with a sentence."""
         for path in ("/metrics?name[]=x", "/health?verbose=1", "/livez?x=%ff", "/readyz?a=1&a=2"):
-            self.assertEqual(self.request(path)[::2], (400, "this page takes no parameters\n"))
+            self.assertEqual(self.request(path)[::2], (400, "This page takes no parameters.\n"))
 
 
 class SlowDatabaseTests(SynchronousTestCase):

@@ -3,73 +3,71 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Final
 
 from klein import Klein
 from twisted.web.iweb import IRequest
-from twisted.web.resource import IResource
-from werkzeug.exceptions import HTTPException
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request
 
 from superchat.ops.health import Health
 from superchat.ops.metrics import Metrics
 
-_READING: Final = ["GET", "HEAD"]
+_READING: Final = (b"GET", b"HEAD")
 _TEXT: Final = "text/plain; charset=utf-8"
-
-
-class _BadRequest(Exception):
-    """Somebody asks for what is not here; the text says it."""
 
 
 def monitoring_resource(metrics: Metrics, health: Health) -> IResource:
     """The pages as a resource. They change nothing, take no parameters, and know no methods but GET and HEAD."""
     app = Klein()
 
-    @app.route("/metrics", methods=_READING)
+    @app.route("/metrics")
     def show_metrics(request: IRequest) -> bytes:
-        _check(request)
         body, content_type = metrics.render(_header(request, b"accept"))
         return _answer(request, 200, body, content_type)
 
-    @app.route("/health", methods=_READING)
+    @app.route("/health")
     async def show_health(request: IRequest) -> bytes:
-        _check(request)
         report = await health.report()
         body = json.dumps(report.as_json(), indent=2).encode() + b"\n"
         return _answer(request, 200 if report.ok else 503, body, "application/json")
 
-    @app.route("/livez", methods=_READING)
+    @app.route("/livez")
     def show_life(request: IRequest) -> bytes:
-        _check(request)
         return _answer(request, 200, b"ok\n", _TEXT)
 
-    @app.route("/readyz", methods=_READING)
+    @app.route("/readyz")
     async def show_readiness(request: IRequest) -> bytes:
-        _check(request)
         report = await health.report()
         text = "ok\n" if report.ok else "".join(f"{reason}\n" for reason in report.reasons)
         return _answer(request, 200 if report.ok else 503, text.encode(), _TEXT)
 
-    @app.handle_errors(_BadRequest)
-    def bad_request(request: IRequest, failure: Any) -> bytes:
-        return _answer(request, 400, f"{failure.value}\n".encode(), _TEXT)
-
-    @app.handle_errors(HTTPException)
-    def refused(request: IRequest, failure: Any) -> bytes:
-        error: HTTPException = failure.value
-        for name, value in error.get_headers():
-            if name.lower() == "allow":
-                request.setHeader(name, value)
-        return _answer(request, error.code or 500, f"{error.name}\n".encode(), _TEXT)
-
-    resource: IResource = app.resource()
-    return resource
+    return _Pages(app)
 
 
-def _check(request: IRequest) -> None:
-    """Raise `_BadRequest` for parameters: there are none."""
-    if request.args:
-        raise _BadRequest("this page takes no parameters")
+class _Pages(Resource):
+    """Lets only requests through that are one of the pages to the letter: Klein logs a traceback, and answers with
+    one, when a Host header or a path is not what it expects."""
+
+    isLeaf = True
+
+    def __init__(self, app: Klein) -> None:
+        super().__init__()
+        self._pages: Resource = app.resource()
+        self._paths = frozenset(rule.rule.encode() for rule in app.url_map.iter_rules())
+
+    def render(self, request: Request) -> bytes | int:
+        """Answer, or say why not."""
+        if request.path not in self._paths:
+            return _answer(request, 404, b"There is nothing here.\n", _TEXT)
+        if request.method not in _READING:
+            request.setHeader("allow", "GET, HEAD")
+            return _answer(request, 405, b"Only GET and HEAD are possible here.\n", _TEXT)
+        if b"?" in request.uri:
+            return _answer(request, 400, b"This page takes no parameters.\n", _TEXT)
+        request.requestHeaders.setRawHeaders(b"host", [b"localhost"])
+        answer: bytes | int = self._pages.render(request)
+        return answer
 
 
 def _header(request: IRequest, name: bytes) -> str:
