@@ -17,6 +17,7 @@ from superchat.wire import frames
 from superchat.wire.connection import Connection, Event
 from superchat.wire.messages import BY_CODE
 from superchat.wire.records import Message
+from tests.auth.quick import quick_passwords
 
 ADDRESS = IPv4Address("TCP", "192.0.2.1", 50_000)
 
@@ -70,7 +71,7 @@ class InMemoryServer:
             server=server or Server(),
             channels=default_channels() if channels is None else channels,
         )
-        self.chat = Chat(config, self.storage, self.clock, activity or Logger())
+        self.chat = Chat(config, self.storage, self.clock, activity or Logger(), quick_passwords())
         self.factory = SuperChatFactory(self.chat, self.clock)
 
     async def start(self) -> None:

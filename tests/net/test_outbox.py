@@ -149,6 +149,161 @@ class AnyTransportTests(SynchronousTestCase):
         self.assertEqual([transport.writes for transport in transports], [[b"hello"]] * 100)
 
 
+class BrokenTransport(CountingTransport):
+    """Fails when it is written to and, if that is asked for, when it is cut."""
+
+    stubborn = False
+
+    def write(self, data: bytes) -> None:
+        raise OSError("no such thing as a wire")
+
+    def abortConnection(self) -> None:
+        super().abortConnection()
+        if self.stubborn:
+            raise OSError("nor as an end of it")
+
+
+class FlusherTests(SynchronousTestCase):
+    """Many outboxes with one flusher."""
+
+    def setUp(self) -> None:
+        self.clock = SlowClock()
+        self.progress: list[int] = []
+        self.flusher = Flusher(self.clock, lambda flushed, now: self.progress.append(flushed))
+
+    def outbox(self, transport: StringTransport) -> Outbox:
+        """One that is never too slow."""
+        return Outbox(transport, self.flusher, BUDGET_BYTES, self.fail)
+
+    def turn(self) -> None:
+        """Let the reactor turn once."""
+        self.clock.advance(0)
+
+    def run_until_idle(self) -> None:
+        """Let the reactor turn until the flusher has nothing to do."""
+        while self.flusher.queued > self.flusher.flushed:
+            self.turn()
+
+    def test_progress(self) -> None:
+        """Whoever wants to know is told how far it is, just what is true, now and then and at the end of it all."""
+        transports = [CountingTransport() for _ in range(100)]
+        told: list[tuple[int, int]] = []
+
+        def note(flushed: int, now: float) -> None:
+            told.append((flushed, sum(bool(transport.writes) for transport in transports)))
+
+        flusher = Flusher(self.clock, note)
+        for transport in transports:
+            Outbox(transport, flusher, BUDGET_BYTES, self.fail).write(b"hello")
+        self.assertEqual((flusher.queued, flusher.flushed), (100, 0))
+        self.turn()
+        self.assertEqual((flusher.queued, flusher.flushed), (100, 100))
+        self.assertEqual(told, [(count, count) for count in (32, 64, 96, 100)])
+
+    def test_counts_go_on(self) -> None:
+        """Turns are counted from the start, however often there is nothing to do in between."""
+        outbox = self.outbox(CountingTransport())
+        for count in range(1, 4):
+            outbox.write(b"hello")
+            self.assertEqual(self.flusher.queued, count)
+            self.run_until_idle()
+            self.assertEqual(self.flusher.flushed, count)
+        self.assertEqual(self.progress, [1, 2, 3])
+
+    def test_pending_bytes(self) -> None:
+        """What waits is counted once for each outbox, whether for its turn or for its reader."""
+        quick, slow, both = (self.outbox(CountingTransport()) for _ in range(3))
+        slow.pauseProducing()
+        both.pauseProducing()
+        for outbox in (quick, slow, both):
+            outbox.write(b"hello")
+        both.resumeProducing()
+        both.pauseProducing()
+        self.assertEqual(self.flusher.pending_bytes(), 15)
+        self.assertEqual(self.flusher.waiting, {slow, both})
+        self.run_until_idle()
+        self.assertEqual(self.flusher.pending_bytes(), 10)
+        slow.resumeProducing()
+        both.resumeProducing()
+        self.run_until_idle()
+        self.assertEqual((self.flusher.pending_bytes(), self.flusher.waiting), (0, set()))
+
+    def test_slow_reader_leaves(self) -> None:
+        """Of a reader that was behind and leaves, nothing remains: neither its bytes nor itself."""
+        slow, other = self.outbox(CountingTransport()), self.outbox(CountingTransport())
+        slow.pauseProducing()
+        slow.write(b"x" * 1000)
+        other.write(b"hello")
+        slow.stopProducing()
+        self.assertEqual((self.flusher.pending_bytes(), self.flusher.waiting), (5, set()))
+        slow.write(b"more")
+        self.run_until_idle()
+        self.assertEqual(self.flusher.pending_bytes(), 0)
+
+    def test_leaves_before_its_turn(self) -> None:
+        """One that leaves before its turn has it nevertheless, for the counts' sake, and is written nothing."""
+        transport = CountingTransport()
+        gone = self.outbox(transport)
+        gone.write(b"hello")
+        gone.stopProducing()
+        self.run_until_idle()
+        self.assertEqual((self.flusher.flushed, transport.writes), (1, []))
+
+    def test_failing_transport(self) -> None:
+        """A transport that fails is cut, and one line says so; all the others get their frames in the same turns."""
+        broken = BrokenTransport()
+        transports = [CountingTransport() for _ in range(100)]
+        transports.insert(40, broken)
+        outboxes = [self.outbox(transport) for transport in transports]
+        for outbox in outboxes:
+            outbox.write(b"hello")
+        self.run_until_idle()
+        self.assertEqual(self.progress, [32, 64, 96, 101])
+        self.assertEqual(sum(transport.writes == [b"hello"] for transport in transports), 100)
+        self.assertTrue(broken.disconnected)
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+        self.assertEqual((self.flusher.pending_bytes(), self.flusher.waiting), (0, set()))
+        outboxes[40].write(b"again")
+        outboxes[0].write(b"again")
+        self.run_until_idle()
+        self.assertEqual(transports[0].writes, [b"hello", b"again"])
+        self.assertEqual(self.flusher.flushed, 102)
+
+    def test_cannot_even_be_cut(self) -> None:
+        """If cutting it fails as well, the others do not suffer either."""
+        broken = BrokenTransport()
+        broken.stubborn = True
+        other = CountingTransport()
+        for transport in (broken, other):
+            self.outbox(transport).write(b"hello")
+        self.run_until_idle()
+        self.assertEqual((other.writes, self.flusher.flushed), ([b"hello"], 2))
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 2)
+
+    def test_failing_reader_of_drained(self) -> None:
+        """Whoever waits for an outbox to be empty, and fails then, is cut off like a transport that fails."""
+        transport, other = CountingTransport(), CountingTransport()
+        outbox = self.outbox(transport)
+        outbox.drained = lambda: [].pop()
+        outbox.write(b"hello")
+        self.outbox(other).write(b"hello")
+        self.run_until_idle()
+        self.assertTrue(transport.disconnected)
+        self.assertEqual(other.writes, [b"hello"])
+        self.assertEqual(len(self.flushLoggedErrors(IndexError)), 1)
+
+    def test_failing_listener(self) -> None:
+        """Even if who is told of the progress fails, flushing goes on in the next turn."""
+        flusher = Flusher(self.clock, lambda flushed, now: [].pop())
+        transports = [CountingTransport() for _ in range(40)]
+        for transport in transports:
+            Outbox(transport, flusher, BUDGET_BYTES, self.fail).write(b"hello")
+        for _ in range(2):
+            self.assertRaises(IndexError, self.turn)
+        self.assertEqual((flusher.flushed, flusher.queued), (40, 40))
+        self.assertEqual([transport.writes for transport in transports], [[b"hello"]] * 40)
+
+
 class TCPTests(SynchronousTestCase):
     """A plain TCP transport is sent to directly, over a real socket with a real, small kernel buffer."""
 

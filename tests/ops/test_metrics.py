@@ -1,20 +1,31 @@
-"""Tests for `superchat.ops.metrics`: the formats, byte by byte as the library would write them."""
+"""Tests for `superchat.ops.metrics`: the formats, byte by byte as the library would write them, and who gets which."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
+from unittest import SkipTest
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.histogram import Histogram
 from superchat.ops.metrics import Metrics
 from superchat.ops.series.families import Family, constant, counter, counters, gauge, gauges, histogram, histograms
+from tests.ops.monitored import MonitoredServer
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+"""What Prometheus 2 asks for."""
 VALUES = st.floats(allow_nan=False) | st.integers(-(2**53), 2**53)
 
 
@@ -58,6 +69,13 @@ class FormatTests(SynchronousTestCase):
         self.assertEqual(metrics.render("")[0], generate_latest(metrics.registry))
         self.assertEqual(metrics.render(OPENMETRICS)[0], generate_openmetrics(metrics.registry))
 
+    def test_real_families(self) -> None:
+        """So are both for all that the server has to tell."""
+        told = [*MonitoredServer(self).monitor.families()]
+        metrics = Metrics(lambda: told)
+        self.assertEqual(metrics.render("")[0], generate_latest(metrics.registry))
+        self.assertEqual(metrics.render(OPENMETRICS)[0], generate_openmetrics(metrics.registry))
+
     def test_any_accept(self) -> None:
         """No Accept header makes a scrape fail."""
         metrics = Metrics(families)
@@ -66,3 +84,55 @@ class FormatTests(SynchronousTestCase):
             body, content_type = metrics.render(accept)
             self.assertTrue(body)
             self.assertTrue(content_type.startswith(("text/plain", "application/openmetrics-text")), content_type)
+
+    def test_who_gets_which(self) -> None:
+        """Prometheus gets OpenMetrics, everybody who does not ask for it the text format."""
+        metrics = Metrics(families)
+        text = "text/plain; version=0.0.4"
+        others = ("", "*/*", "text/plain", "text/html, application/json")
+        for accept, expected in ((PROMETHEUS, OPENMETRICS), *((other, text) for other in others)):
+            body, content_type = metrics.render(accept)
+            self.assertEqual(content_type.partition("; charset")[0], expected, accept)
+            self.assertEqual(body.endswith(b"# EOF\n"), "openmetrics" in expected, accept)
+
+
+class RegistryTests(SynchronousTestCase):
+    """Each server has its own."""
+
+    def test_nothing_global(self) -> None:
+        """Two servers in one process do not see each other, and the library's own registry knows of none."""
+        first, second = MonitoredServer(self), MonitoredServer(self)
+        first.people(3)
+        self.assertEqual(first.scrape()["superchat_active_sessions"], 3)
+        self.assertEqual(second.scrape()["superchat_active_sessions"], 0)
+        self.assertNotIn(b"superchat", generate_latest(REGISTRY))
+
+    def test_read_at_the_scrape(self) -> None:
+        """Values are those of the moment of the scrape, not of the start."""
+        value = 0
+
+        def one() -> Iterator[Family]:
+            yield gauge("value", "A value.", value)
+
+        metrics = Metrics(one)
+        value = 7
+        self.assertIn(b"\nvalue 7.0\n", metrics.render("")[0])
+
+
+class ValidTests(SynchronousTestCase):
+    """What others say of it."""
+
+    def test_openmetrics_parser(self) -> None:
+        """A strict parser reads the OpenMetrics form, where each name has one family."""
+        body, _ = MonitoredServer(self).metrics.render(PROMETHEUS)
+        names = [family.name for family in openmetrics_families(body.decode())]
+        self.assertEqual(len(names), len(set(names)))
+        self.assertIn("superchat_messages_sent", names)
+
+    def test_promtool(self) -> None:
+        """promtool, which knows Prometheus' conventions for names, has nothing to say."""
+        if shutil.which("promtool") is None:
+            raise SkipTest("promtool is not installed")
+        body, _ = MonitoredServer(self).metrics.render("")
+        checked = subprocess.run(["promtool", "check", "metrics"], input=body, capture_output=True, timeout=60)
+        self.assertEqual((checked.returncode, checked.stdout, checked.stderr), (0, b"", b""))

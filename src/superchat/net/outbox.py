@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.internet.tcp import Connection
+from twisted.logger import Logger
 from zope.interface import implementer
 
 SLICE_SECONDS: Final = 0.01
@@ -21,7 +22,12 @@ def _ignore(flushed: int, now: float) -> None:
 
 
 class Flusher:
-    """Flushes at the end of a reactor turn every outbox that got something in it, in slices of `SLICE_SECONDS`."""
+    """Flushes at the end of a reactor turn every outbox that got something in it, in slices of `SLICE_SECONDS`.
+
+    An outbox that fails, because its transport does or whoever waits for it, is aborted; the others get their turns.
+    """
+
+    _log = Logger()
 
     def __init__(self, clock: IReactorTime, on_progress: Callable[[int, float], None] = _ignore) -> None:
         self.flushed = 0
@@ -52,18 +58,28 @@ class Flusher:
     def _run(self) -> None:
         dirty = self._dirty
         deadline = self._clock.seconds() + SLICE_SECONDS
-        while dirty:
-            number = min(_CLOCK_EVERY, len(dirty))
-            for _ in range(number):
-                dirty.popleft().flush()
-            self.flushed += number
-            now = self._clock.seconds()
-            self._on_progress(self.flushed, now)
-            if now >= deadline:
-                break
-        self._scheduled = bool(dirty)
-        if dirty:
-            self._clock.callLater(0, self._run)
+        try:
+            while dirty:
+                number = min(_CLOCK_EVERY, len(dirty))
+                for _ in range(number):
+                    self._flush(dirty.popleft())
+                self.flushed += number
+                now = self._clock.seconds()
+                self._on_progress(self.flushed, now)
+                if now >= deadline:
+                    break
+        finally:
+            self._scheduled = bool(dirty)
+            if dirty:
+                self._clock.callLater(0, self._run)
+
+    def _flush(self, outbox: Outbox) -> None:
+        try:
+            outbox.flush()
+        except Exception:  # noqa: BLE001  # whatever it was, it is the trouble of one client
+            self._log.failure("a client's connection failed and is cut")
+            with self._log.failuresHandled("a connection that failed could not be cut either"):
+                outbox.abort()
 
 
 @implementer(IPushProducer)
@@ -156,6 +172,11 @@ class Outbox:
         if self._paused or self._send is None:
             self._transport.unregisterProducer()
         self.stopProducing()
+
+    def abort(self) -> None:
+        """Drop everything and cut the connection."""
+        self.stopProducing()
+        self._transport.abortConnection()
 
     def pauseProducing(self) -> None:
         """The transport holds bytes that the kernel did not take."""

@@ -18,7 +18,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 from wsproto.utilities import generate_accept_token
 
-from superchat.net.http import PunctualChannel, QuietSite
+from superchat.net.http import OneRequestChannel, QuietSite
 from superchat.net.websocket_frames import WebSocketLimits
 from superchat.net.websocket_transport import StreamTransport, WebSocketTransport, plain_address
 
@@ -143,11 +143,10 @@ class WebSocketResource(Resource):
         if protocol is None:
             return _NOT_SERVED.answer(request)
         websocket = WebSocketTransport(stream, protocol, self._clock, self._limits)
-        early = channel.upgrade(websocket)
+        channel.upgrade(websocket)
         stream.write(_switching_protocols(request.requestHeaders))
         with self._log.failuresHandled("a protocol failed at the start of a WebSocket") as starting:
             websocket.start()
-            websocket.frames_received(early)
         if starting.failed:
             websocket.abortConnection()
         return NOT_DONE_YET
@@ -163,7 +162,7 @@ def _switching_protocols(headers: Headers) -> bytes:
     )
 
 
-class UpgradableChannel(PunctualChannel):
+class UpgradableChannel(OneRequestChannel):
     """HTTP/1.1 on one connection, until a WebSocket takes it over."""
 
     _websocket: WebSocketTransport | None = None
@@ -173,13 +172,12 @@ class UpgradableChannel(PunctualChannel):
         """The transport, as what it has to be for a WebSocket."""
         return cast(StreamTransport, self.transport)
 
-    def upgrade(self, websocket: WebSocketTransport) -> bytes:
-        """Give the connection away while its last request is rendered; return the bytes that followed it."""
+    def upgrade(self, websocket: WebSocketTransport) -> None:
+        """Give the connection away while its request is rendered; the bytes after it are the WebSocket's."""
         self._websocket = websocket
         self.requests.clear()
+        self.site.left(self)
         self.stream.unregisterProducer()
-        self.stream.resumeProducing()  # responses before this one may have piled up and paused it
-        return bytes(self.clearLineBuffer())
 
     def dataReceived(self, data: bytes) -> None:
         """Pass the bytes to whom they belong."""

@@ -2,55 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Final
 
-from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.internet.protocol import connectionDone
-from twisted.python.failure import Failure
+from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource
 
-from superchat.net.http import PunctualChannel, QuietSite
+from superchat.net.http import QuietSite
 
 READ_TIMEOUT_SECONDS: Final = 60
-"""How long a peer may take to read an answer, before its connection is cut."""
-
+"""How long a peer may take to read an answer, before its connection is cut: profiles are large."""
 MAX_CONNECTIONS: Final = 32
-
-
-class _Channel(PunctualChannel):
-    """HTTP/1.1 with a peer that may be slow, but not for ever."""
-
-    site: OperatorsSite
-    _closing: Any = None
-
-    def loseConnection(self) -> None:
-        """Close when everything is written, and cut the connection if that takes too long."""
-        if self._closing is None:
-            self._closing = self.callLater(READ_TIMEOUT_SECONDS, self._cut)
-        super().loseConnection()
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._closing is not None and self._closing.active():
-            self._closing.cancel()
-        super().connectionLost(reason)
-        self.site.connections -= 1
-
-    def _cut(self) -> None:
-        cast(Any, self.transport).abortConnection()
+GRACE_SECONDS: Final = 0.1
+"""Peers are near, and ask as soon as they are connected: those that do not are the first to make room."""
+REST: Final = 4.0
+"""Scrapes are dear and never urgent: however many there are, they get a fifth of the reactor's time."""
 
 
 class OperatorsSite(QuietSite):
-    """A site for a few peers at a time; the others are disconnected."""
-
-    protocol = _Channel
+    """A site for a few peers at a time."""
 
     def __init__(self, resource: IResource, reactor: IReactorTime) -> None:
-        super().__init__(resource, reactor)
-        self.connections = 0
-
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Serve up to `MAX_CONNECTIONS` peers."""
-        if self.connections >= MAX_CONNECTIONS:
-            return None
-        self.connections += 1
-        return super().buildProtocol(addr)
+        super().__init__(
+            resource,
+            reactor,
+            max_connections=MAX_CONNECTIONS,
+            read_timeout_seconds=READ_TIMEOUT_SECONDS,
+            grace_seconds=GRACE_SECONDS,
+            rest=REST,
+        )

@@ -131,6 +131,7 @@ class ProfileTests(SiteTestCase):
         self.assertEqual(self.refused(P + "profile?seconds=1", HTTPStatus.CONFLICT), sentence)
         self.clock.advance(2)
         self.assertEqual(self.answered(client).code, 200)
+        client = self.server.connected()
         client.send(P + "profile?seconds=2")
         self.clock.advance(2)
         self.assertEqual(self.answered(client).code, 200)
