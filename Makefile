@@ -21,7 +21,7 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-c
 PLUGIN_CACHE := -c 'from twisted.plugin import IPlugin, getPlugins; list(getPlugins(IPlugin))'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test proof lint types check docs bench fuzz clean
+.PHONY: help run test proof lint types check docs bench fuzz simulate clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 14
@@ -52,9 +52,13 @@ bench: $(TEST_READY)  ## Run the benchmarks, the long ones in their quick form
 	$(BIN)/python -m benchmarks.fanout --quick
 	$(BIN)/python -m benchmarks.storm --quick
 	$(BIN)/python -m benchmarks.scrape --quick
+	$(BIN)/python -m benchmarks.logins --quick
 
 fuzz: $(TEST_READY)  ## Feed the decoder random bytes
 	@$(BIN)/python -m tests.fuzz.fuzz_wire $(ARGS)
+
+simulate: $(TEST_READY)  ## Play 2,000 chats by seeds beside a simple model; --seed N plays one again
+	@$(BIN)/python -m tests.model.simulate $(ARGS)
 
 clean:  ## Remove everything that was generated
 	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov build dist _trial_temp*

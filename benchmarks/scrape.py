@@ -61,7 +61,7 @@ def build(sessions: int, channels: int, threads: int) -> Monitor:
         chat.handle(session, SetNickname(nickname=f"user{number}"))
         for offset in range(10):
             chat.registry.subscribe_channel(session, (number * 10 + offset) % channels + 1)
-            chat.registry.subscribe_thread(session, (number * 10 + offset) % threads + 1)
+            chat.registry.subscribe_thread(session, (number * 10 + offset) % threads + 1, 1)
     for thread in range(1, threads + 1):
         chat.counters.thread_deliveries.add(thread, 1, thread, thread % 97)
     return Monitor(clock, config, storage, factory, LogFiles(Path("."), False, clock), list)

@@ -25,6 +25,7 @@ profiling_port = 0
 message_rate_limit = 0
 max_frames_per_second = 0
 max_connections_per_ip = 0
+max_auth_attempts_per_minute = 0
 """
 _TWISTD = "from twisted.scripts.twistd import run; run()"
 _COMMAND = (sys.executable, "-c", _TWISTD, "-n", "--pidfile=", "--logger=superchat.ops.logs.stdout_observer")

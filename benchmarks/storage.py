@@ -23,7 +23,7 @@ import attrs
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import react
 
-from superchat.model import Message, NewChannel, NewMessage
+from superchat.model import Backlog, Message, NewChannel, NewMessage
 from superchat.storage.requests import ThreadedReactor
 from superchat.storage.sqlite import SQLiteStorage
 
@@ -95,8 +95,8 @@ def reads(history: History) -> dict[str, Callable[[], Awaitable[object]]]:
         "a thread": lambda: storage.thread_page(root(), PAGE, None, None),
         "the long thread": lambda: storage.thread_page(long_thread.id, PAGE, None, None),
         "long thread before": lambda: storage.thread_page(long_thread.id, PAGE, root(), None),
-        "count in a channel": lambda: storage.count_since(channel(), recent_ms),
-        "count in a thread": lambda: storage.count_since(1, recent_ms, root_id=long_thread.id),
+        "count in a channel": lambda: storage.counts_since([Backlog(channel(), recent_ms)]),
+        "count in a thread": lambda: storage.counts_since([Backlog(1, recent_ms, long_thread.id)]),
     }
 
 

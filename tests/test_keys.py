@@ -12,11 +12,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.config import KEYS, Limits, Logging
 from superchat.config import Server as ServerSection
+from superchat.model import UserFlags
 from superchat.server import Server
 from superchat.tap import Options, makeService
 from superchat.wire import frames
 from superchat.wire.errors import ErrorCode
 from superchat.wire.messages import (
+    AuthRequest,
+    AuthResponse,
     ChannelList,
     Disconnect,
     Error,
@@ -31,6 +34,7 @@ from superchat.wire.messages import (
     SubscribeChannel,
     SubscribeThread,
 )
+from tests.auth.quick import secret_of
 from tests.e2e.server import free_port
 from tests.net.in_memory import InMemoryClient, InMemoryServer
 
@@ -66,6 +70,7 @@ class KeysTestCase(SynchronousTestCase):
         options = Options()
         options.parseOptions(["--config", str(file)])
         server = cast(Server, makeService(options))
+        self.addCleanup(server.lock.release)
         for listener in (*server.listeners, *server.operators):
             self.addCleanup(listener.socket.close)
         return server
@@ -119,6 +124,26 @@ class KeyTests(KeysTestCase):
             client.received(), [NicknameResponse(success=False, message="This nickname is reserved")]
         )
 
+    def test_server_moderator_users(self) -> None:
+        """Nobody obtains a moderator's nickname either (decisions 2.3)."""
+        server = InMemoryServer(server=ServerSection(moderator_users=("Mod",)))
+        client = server.connect()
+        client.received()
+        client.send(SetNickname(nickname="mOD"))
+        self.assertEqual(
+            client.received(), [NicknameResponse(success=False, message="This nickname is reserved")]
+        )
+
+    def test_server_admin_password(self) -> None:
+        """The first administrator logs in with it (decisions 2.3)."""
+        given = ServerSection(admin_users=("Root",), admin_password="correct horse")
+        server = InMemoryServer(server=given)
+        self.successResultOf(Deferred.fromCoroutine(server.start()))
+        client = server.connect()
+        client.send(AuthRequest(nickname="Root", password_hash=secret_of("Root", "correct horse")))
+        (answer,) = [event for event in client.received() if isinstance(event, AuthResponse)]
+        self.assertEqual((answer.success, answer.user_flags), (True, UserFlags.ADMIN))
+
     def test_server_shutdown_timeout_seconds(self) -> None:
         """A stalled client holds a stopping server no longer than this."""
         seconds = self.made("shutdown_timeout_seconds = 1").config.server.shutdown_timeout_seconds
@@ -148,10 +173,17 @@ class KeyTests(KeysTestCase):
         self.assertEqual(self.codes(client), [ErrorCode.MESSAGE_RATE_LIMIT])
 
     def test_limits_max_channel_creates(self) -> None:
-        """The limit is announced."""
+        """The limit is announced; what comes of it is tested with the creating of channels."""
         config = self.in_memory(max_channel_creates=7).connect().received()[0]
         assert isinstance(config, ServerConfig)
         self.assertEqual(config.max_channel_creates, 7)
+
+    def test_limits_max_auth_attempts_per_minute(self) -> None:
+        """One login more than this in a minute is refused (decisions 2.6)."""
+        client = self.in_memory(max_auth_attempts_per_minute=1).connect()
+        client.send(*[AuthRequest(nickname="alice", password_hash="x" * 43)] * 2)
+        answers = [event.message for event in client.received() if isinstance(event, AuthResponse)]
+        self.assertEqual(answers, ["Invalid credentials", "Too many attempts"])
 
     def test_limits_max_message_length(self) -> None:
         """A message of one byte more is refused (decisions 4.4); more than the reference's 4096 is possible."""
@@ -226,6 +258,11 @@ class KeyTests(KeysTestCase):
         client.send(ListChannels(from_channel_id=0, limit=0))
         (answer,) = [event for event in client.received() if isinstance(event, ChannelList)]
         self.assertEqual([(one.name, one.retention_hours) for one in answer.channels], [("lobby", 5)])
+
+    def test_retention_cleanup_interval_minutes(self) -> None:
+        """Old messages are removed at this interval."""
+        chat = self.made("[retention]\ncleanup_interval_minutes = 7")._factory.chat
+        self.assertEqual(chat.retention.interval_minutes, 7)
 
     def test_logging_debug(self) -> None:
         """Frames are traced."""

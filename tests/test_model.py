@@ -14,7 +14,7 @@ class MessageTests(SynchronousTestCase):
         """A traceback or debug line with a message in it does not show the message's text."""
         for shown in (
             repr(NewMessage(1, None, "anna", 5, b"secret", 7)),
-            repr(Message(9, 1, None, 9, "anna", 5, b"secret", 7)),
+            repr(Message(9, 1, None, 9, None, "anna", 0, 5, b"secret", 7)),
         ):
             self.assertNotIn("secret", shown)
             self.assertIn("content=<6 bytes>", shown)

@@ -18,12 +18,15 @@ from twisted.python.failure import Failure
 
 from superchat.config import Config
 from superchat.net.factory import SuperChatFactory
+from superchat.ops.control.listening import Control, ControlUnavailable
 from superchat.ops.descriptors import AcceptFailures, raise_limit, within
 from superchat.ops.logs import LogFiles
 from superchat.ops.monitor import Monitor
 from superchat.ops.notify import Silence
 from superchat.ops.reload import Reload
-from superchat.storage.interface import IStorage, StorageError
+from superchat.storage.errors import StorageError
+from superchat.storage.interface import IStorage
+from superchat.storage.lock import DatabaseLock
 
 SWITCH_SECONDS: Final = 0.001
 """How long a thread may wait for a busy reactor. With Python's 5 ms the database's writer starves: one poster's p99
@@ -76,8 +79,12 @@ class Server(Service):
         listeners: Sequence[Listener],
         read: Callable[[], Config],
         notifier: Silence,
+        lock: DatabaseLock,
+        control: Control,
     ) -> None:
         self.config = config
+        self.lock = lock
+        """Of the database; it must be held already."""
         self.listeners = listeners
         """For clients; the first one is the TCP transport's."""
         self.operators: Sequence[Listener] = ()
@@ -88,6 +95,7 @@ class Server(Service):
         self._storage = storage
         self._factory = factory
         self._notifier = notifier
+        self._control = control
         self._reload = Reload(config, read, self._reconfigure, logs, notifier)
         self._ports: list[Any] = []
         self._operator_ports: list[Any] = []
@@ -144,8 +152,10 @@ class Server(Service):
             return  # it was stopped meanwhile
         about = self.config.discovery
         self._log.info("{name}: {text}", name=about.server_name, text=about.server_description)
+        self._control.start()
         self._ports.extend(map(self._listen, self.listeners))
         self.monitor.serving()
+        self._factory.chat.retention.start()
         self._log.info("Server started on port {port}", port=self._ports[0].getHost().port)
         self._notifier.ready(self._status)
 
@@ -153,13 +163,20 @@ class Server(Service):
         timeout = self.config.server.shutdown_timeout_seconds
         self._notifier.stopping()
         self.monitor.draining()
+        self._factory.chat.retention.stop()
+        await self._control.stop()
         await DeferredList([maybeDeferred(port.stopListening) for port in self._ports])
+        # Whose password waits for a thread is told at once that it will not be computed: else goodbyes would wait, too.
+        computing = self._factory.chat.passwords.stop()
         await self._factory.close_all(timeout)
+        await DeferredList([computing.addTimeout(timeout, self._reactor)], consumeErrors=True)
         closing: Deferred[None] = self._storage.close()
         try:
             await closing.addTimeout(timeout, self._reactor)
         except (StorageError, TimeoutError) as error:
             self._log.error("database did not close: {error}", error=error)
+        else:
+            self.lock.release()
         self._log.info("Server stopped")
         self._accept_failures.stop()
         self.monitor.stop()
@@ -178,7 +195,7 @@ class Server(Service):
     def _give_up(self, failure: Failure) -> None:
         if not self.running:
             return  # what fails because the server was stopped meanwhile is no news
-        expected = failure.check(StorageError) is not None
+        expected = failure.check(StorageError, ControlUnavailable) is not None
         text = f"superchat: {failure.getErrorMessage()}"
         if expected:
             self._log.error("{text}", text=failure.getErrorMessage())

@@ -9,19 +9,25 @@ from socket import socket
 from typing import Any, ClassVar, NoReturn
 
 from twisted.application.service import IService
-from twisted.logger import Logger
 from twisted.python import usage
 
 from superchat import __version__
+from superchat.auth.passwords import PasswordThreads
 from superchat.chat.service import Chat
+from superchat.client.passwords import password_hash
 from superchat.config import FLAGS, Config, ConfigError, load, overrides
 from superchat.net.factory import SuperChatFactory
 from superchat.net.listening import PortUnavailable, bind
 from superchat.net.websocket import WebSocketResource, make_site
+from superchat.ops.control.addresses import socket_path
+from superchat.ops.control.commands import Commands
+from superchat.ops.control.listening import Control
 from superchat.ops.logs import LogFiles, activity
 from superchat.ops.monitor import Monitor
 from superchat.ops.notify import notifier
 from superchat.server import Listener, Server, affordable
+from superchat.storage.errors import StorageError
+from superchat.storage.lock import DatabaseLock
 from superchat.storage.sqlite import SQLiteStorage
 
 
@@ -47,16 +53,23 @@ def makeService(options: Options) -> IService:
 
     reactor: Any = the_reactor
     config = _configuration(options)
+    lock = _locked(config)
     interface = config.server.interface
     storage = SQLiteStorage(config.database_path, reactor)
-    factory = SuperChatFactory(Chat(affordable(config), storage, reactor, Logger(observer=activity)), reactor)
+    passwords = PasswordThreads(reactor, password_hash)
+    chat = Chat(affordable(config), storage, reactor, activity, passwords)
+    factory = SuperChatFactory(chat, reactor)
     listeners = [Listener(_bound(interface, config.server.tcp_port), factory, "TCP server")]
     if config.server.http_port:
         site = make_site({b"ws": WebSocketResource(factory, clock=reactor)}, reactor=reactor)
         listeners.append(Listener(_bound(interface, config.server.http_port), site, "Public HTTP server (/ws)"))
     logs = LogFiles(config.data_directory, config.logging.debug, reactor, json=config.logging.json)
     systemd = notifier(os.environ, reactor)
-    server = Server(reactor, config, logs, storage, factory, listeners, lambda: _read(options), systemd)
+    commands = Commands(chat, storage, reactor, lock.database, is_server=True)
+    control = Control(reactor, socket_path(config.data_directory, os.environ), commands, lock)
+    server = Server(
+        reactor, config, logs, storage, factory, listeners, lambda: _read(options), systemd, lock, control
+    )
     server.operators = _operators(config, server.monitor)
     return server
 
@@ -92,6 +105,16 @@ def _configuration(options: Options) -> Config:
         except OSError as error:
             raise SystemExit(f"superchat: cannot make directory {directory}: {error.strerror}") from None
     return config
+
+
+def _locked(config: Config) -> DatabaseLock:
+    """The database for this server alone, before anything of another one is touched, logs included."""
+    lock = DatabaseLock(config.database_path)
+    try:
+        lock.acquire()
+    except StorageError as error:
+        raise SystemExit(f"superchat: {error}") from None
+    return lock
 
 
 def _bound(interface: str, port: int) -> socket:

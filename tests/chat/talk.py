@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from superchat.auth.passwords import Passwords
 from superchat.chat.counters import CloseCause
 from superchat.chat.dispatch import Event
 from superchat.chat.service import Chat
@@ -30,6 +31,7 @@ from superchat.wire.messages import (
     SetNickname,
 )
 from superchat.wire.records import Message
+from tests.auth.quick import quick_passwords
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -130,10 +132,18 @@ class TalkTestCase(SynchronousTestCase):
         self.storage = self.make_storage()
         self.now(self.storage.open())
         self.log: list[LogEvent] = []
+        self.run_now(self.start_chat())
+
+    async def start_chat(self) -> None:
+        """Let a chat begin on what is stored: a second one is as a restart."""
         config = Config(limits=self.limits, server=self.server, channels=self.channels)
         activity = Logger(observer=cast(ILogObserver, self.log.append))
-        self.chat = Chat(config, self.storage, self.clock, activity)
-        self.run_now(self.chat.start())
+        self.chat = Chat(config, self.storage, self.clock, activity, self.make_passwords())
+        await self.chat.start()
+
+    def make_passwords(self) -> Passwords:
+        """What computes the passwords of this test."""
+        return quick_passwords()
 
     def make_storage(self) -> MemoryStorage:
         """The storage of this test."""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from superchat.chat.limits import TokenBucket
+from superchat.chat.limits import SlidingWindows, TokenBucket
 
 
 class TokenBucketTests(SynchronousTestCase):
@@ -64,3 +64,59 @@ class TokenBucketTests(SynchronousTestCase):
                     if bucket.wait_seconds(now) == 0 or bucket.take(now):
                         break
         self.assertLessEqual(now - start, 3 * burst / rate + 1)
+
+
+class SlidingWindowsTests(SynchronousTestCase):
+    """So many within any stretch of time, for each of many (decisions 4.1)."""
+
+    def setUp(self) -> None:
+        self.windows = SlidingWindows(60)
+
+    def test_slides(self) -> None:
+        """One is free again exactly when the one before it is as old as the window."""
+        taken = [self.windows.take(1, now, 2) for now in (0, 30, 59.9, 60, 60, 89.9, 90)]
+        self.assertEqual(taken, [True, True, False, True, False, False, True])
+
+    def test_each_of_many(self) -> None:
+        """What one does is nothing to another."""
+        self.assertEqual([self.windows.take(who, 0, 1) for who in (1, 2, 1, 2, 3)], [True, True, False, False, True])
+
+    def test_give_back(self) -> None:
+        """What came to nothing is free again, once; what was never taken changes nothing."""
+        for now in (0, 1):
+            self.windows.take(1, now, 2)
+        for _ in range(2):
+            self.windows.give_back(1, 1)
+        self.windows.give_back(2, 1)
+        self.assertEqual([self.windows.take(1, 2, 2) for _ in range(2)], [True, False])
+        self.windows.give_back(1, 2)
+        self.windows.give_back(1, 0)
+        self.assertEqual(len(self.windows), 0)
+
+    def test_unlimited(self) -> None:
+        """A limit of 0 allows anything and remembers nothing."""
+        self.assertTrue(all(self.windows.take(1, 0, 0) for _ in range(1000)))
+        self.assertEqual(len(self.windows), 0)
+
+    def test_limit_that_changes(self) -> None:
+        """Another limit counts at once, also one that is below what was done."""
+        self.assertEqual(
+            [self.windows.take(1, 0, limit) for limit in (3, 3, 1, 2, 3)], [True, True, False, False, True]
+        )
+
+    def test_forgets(self) -> None:
+        """Memory is bounded by what happens within a window or two, however many come and go."""
+        for who in range(1000):
+            self.windows.take(who, who, 5)
+            self.assertLessEqual(len(self.windows), 61)
+        self.windows.take(1, 5000, 5)
+        self.windows.take(2, 5000, 5)
+        for _ in range(40):
+            self.windows.take(1, 5000, 100)
+        self.assertEqual(len(self.windows), 2)
+
+    def test_clock_jumps_back(self) -> None:
+        """A clock that is set back locks nobody out."""
+        self.assertTrue(self.windows.take(1, 1e6, 1))
+        self.assertTrue(self.windows.take(1, 0, 1))
+        self.assertFalse(self.windows.take(1, 1, 1))

@@ -1,4 +1,4 @@
-"""Tests for `superchat.chat.posting`: what may be posted and deleted, and who hears of it."""
+"""Tests for `superchat.chat.posting`: what may be posted, and who hears of it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
-from superchat.chat.posting import clean
+from superchat.chat.posting import check_length, clean
 from superchat.config import Limits
 from superchat.errors import Refused
-from superchat.storage.interface import UnknownMessage
+from superchat.model import Channel
+from superchat.storage.errors import UnknownChannel
 from superchat.storage.memory import MemoryStorage
 from superchat.wire.errors import ErrorCode
 from superchat.wire.messages import (
     DeleteMessage,
     JoinChannel,
     ListMessages,
-    MessageDeleted,
     MessagePosted,
     PostMessage,
     SetNickname,
@@ -29,7 +29,13 @@ from superchat.wire.messages import (
 from superchat.wire.messages import (
     NewMessage as NewMessageEvent,
 )
+from tests.chat.people import PeopleTestCase, account_of, session_of
 from tests.chat.talk import CHAT, GENERAL, TECH, TalkTestCase
+
+
+def place(*, is_direct: bool = False) -> Channel:
+    """A channel."""
+    return Channel(1, "x", "x", "", 1, 0, None, None, 0, is_direct)
 
 
 class ContentTests(SynchronousTestCase):
@@ -37,32 +43,37 @@ class ContentTests(SynchronousTestCase):
 
     def test_controls_removed(self) -> None:
         """Control characters other than newline and tab are removed, C1 included."""
-        self.assertEqual(clean("a\x00b\tc\nd\x1b[31me\x7f\x8f".encode(), 99), b"ab\tc\nd[31me")
+        self.assertEqual(clean("a\x00b\tc\nd\x1b[31me\x7f\x8f".encode(), place()), b"ab\tc\nd[31me")
 
     def test_empty(self) -> None:
         """Nothing, or nothing left, is ERROR 6000."""
-        for content in (b"", b"\x00\x01"):
-            self.assertEqual(self.assertRaises(Refused, clean, content, 99).code, ErrorCode.INVALID_INPUT)
+        self.assertEqual(self.assertRaises(Refused, check_length, b"", 99).code, ErrorCode.INVALID_INPUT)
+        self.assertEqual(self.assertRaises(Refused, clean, b"\x00\x01", place()).code, ErrorCode.INVALID_INPUT)
 
     def test_not_utf8(self) -> None:
         """What is not UTF-8 is ERROR 6000, surrogates and overlong forms included."""
         for content in (b"\xff", b"\xed\xa0\x80", b"\xc0\x80", b"a\xe2\x82"):
-            self.assertEqual(self.assertRaises(Refused, clean, content, 99).code, ErrorCode.INVALID_INPUT)
+            self.assertEqual(self.assertRaises(Refused, clean, content, place()).code, ErrorCode.INVALID_INPUT)
 
     def test_length_in_bytes(self) -> None:
         """The limit counts bytes: at it is fine, one more is ERROR 6001 that names it."""
-        self.assertEqual(clean("é".encode() * 5, 10), "ééééé".encode())
-        refused = self.assertRaises(Refused, clean, b"x" * 11, 10)
+        check_length("é".encode() * 5, 10)
+        refused = self.assertRaises(Refused, check_length, b"x" * 11, 10)
         self.assertEqual((refused.code, refused.text), (ErrorCode.MESSAGE_TOO_LONG, "Message too long (max 10 bytes)"))
 
     @given(st.text(min_size=1))
     def test_idempotent(self, text: str) -> None:
         """What was cleaned once is clean."""
         try:
-            once = clean(text.encode("utf-8", "replace"), 65_000)
+            once = clean(text.encode("utf-8", "replace"), place())
         except Refused:
             return
-        self.assertEqual(clean(once, 65_000), once)
+        self.assertEqual(clean(once, place()), once)
+
+    @given(st.binary(min_size=1))
+    def test_opaque(self, content: bytes) -> None:
+        """In a direct conversation every byte stays as it is, whatever it means."""
+        self.assertEqual(clean(content, place(is_direct=True)), content)
 
 
 class PostTests(TalkTestCase):
@@ -216,104 +227,162 @@ class RateTests(TalkTestCase):
         alice, bob = self.connect("alice"), self.connect("bob")
         self.post(alice), self.post(alice), self.post(bob)
 
-
-class DeleteTests(TalkTestCase):
-    """DELETE_MESSAGE by the session that posted."""
-
-    def test_tombstone_text(self) -> None:
-        """The actor gets the replacement text, with its name, once (decisions 4.7, W26, W36)."""
+    def test_rename_does_not_help(self) -> None:
+        """An anonymous session has one rate, whatever its nickname."""
         alice = self.connect("alice")
-        alice.send(SubscribeChannel(channel_id=GENERAL))
-        message = self.post(alice)
-        self.assertEqual(
-            alice.ask(DeleteMessage(message_id=message)),
-            [
-                MessageDeleted(
-                    success=True,
-                    message_id=message,
-                    deleted_at=int(self.clock.seconds() * 1000),
-                    message=b"[deleted by ~alice]",
-                )
-            ],
-        )
-
-    def test_who_hears(self) -> None:
-        """Joined, subscribed to the channel, subscribed to the thread: everyone once, nobody else (4.8)."""
-        alice = self.connect("alice")
-        root = self.post(alice)
-        everything, member, thread, stranger = (self.connect() for _ in range(4))
-        for client in (everything, member):
-            client.send(JoinChannel(channel_id=GENERAL))
-        everything.send(SubscribeChannel(channel_id=GENERAL))
-        for client in (everything, thread):
-            client.send(SubscribeThread(thread_id=root))
-        self.settle()
-        for client in (everything, member, thread, stranger):
-            client.received()
-        reply = self.post(alice, parent_id=root)
-        for client in (everything, thread):
-            client.received()
-        alice.send(DeleteMessage(message_id=reply))
-        heard = [[type(event) for event in one.received()] for one in (everything, member, thread, stranger)]
-        self.assertEqual(heard, [[MessageDeleted], [MessageDeleted], [MessageDeleted], []])
-
-    def test_refusals(self) -> None:
-        """No nickname 6004, unknown 4002, somebody else's 3000 (W2), twice 6000 (decisions 3.3, W35)."""
-        alice, namesake = self.connect("alice"), self.connect("alice")
-        message = self.post(alice)
-        self.assertEqual(
-            self.connect().refusal(DeleteMessage(message_id=message)),
-            (ErrorCode.NICKNAME_REQUIRED, "Nickname required. Use SET_NICKNAME first."),
-        )
-        for message_id in (1, 2**64 - 1):
-            self.assertEqual(
-                alice.refusal(DeleteMessage(message_id=message_id)),
-                (ErrorCode.MESSAGE_NOT_FOUND, "Message not found"),
-            )
-        self.assertEqual(
-            namesake.refusal(DeleteMessage(message_id=message)),
-            (ErrorCode.PERMISSION_DENIED, "You can only delete your own messages"),
-        )
-        alice.send(DeleteMessage(message_id=message))
-        self.assertEqual(
-            alice.refusal(DeleteMessage(message_id=message)),
-            (ErrorCode.INVALID_INPUT, "Message is already deleted"),
-        )
-
-    def test_later_session(self) -> None:
-        """Whoever reconnects is somebody else; session ids of another run prove nothing."""
-        alice = self.connect("alice")
-        message = self.post(alice)
-        alice.leave()
-        code, _ = self.connect("alice").refusal(DeleteMessage(message_id=message))
-        self.assertEqual(code, ErrorCode.PERMISSION_DENIED)
-
-    def test_after_rename(self) -> None:
-        """The session that posted may delete after a rename; the tombstone shows who did it."""
-        alice = self.connect("alice")
-        message = self.post(alice)
+        self.post(alice), self.post(alice)
         alice.send(SetNickname(nickname="alicia"))
-        deleted = alice.one(MessageDeleted, DeleteMessage(message_id=message))
-        self.assertEqual(deleted.message, b"[deleted by ~alicia]")
+        self.assertEqual(alice.refusal(PostMessage(channel_id=GENERAL, content=b"x"))[0], ErrorCode.MESSAGE_RATE_LIMIT)
 
 
-class ForgetfulStorage(MemoryStorage):
-    """Loses a message between two questions, as retention may."""
+class AccountRateTests(PeopleTestCase):
+    """The message rate of accounts (decisions 4.10)."""
 
-    def delete_message(self, *arguments: Any) -> Deferred[Any]:
-        return fail(UnknownMessage("there is no such message"))
+    limits = Limits(message_rate_limit=2, max_connections_per_ip=0)
+
+    def test_sessions_share(self) -> None:
+        """All sessions of an account share one rate, also those that come after the others have left."""
+        anna = self.person("anna")
+        account = account_of(anna)
+        other = self.session(account)
+        self.post(anna), self.post(other)
+        for client in (anna, other):
+            code, _ = client.refusal(PostMessage(channel_id=GENERAL, content=b"three"))
+            self.assertEqual(code, ErrorCode.MESSAGE_RATE_LIMIT)
+        anna.leave()
+        other.leave()
+        again = self.session(account)
+        code, _ = again.refusal(PostMessage(channel_id=GENERAL, content=b"three"))
+        self.assertEqual(code, ErrorCode.MESSAGE_RATE_LIMIT)
+        self.clock.advance(30)
+        self.post(again)
+
+    def test_accounts_do_not_share(self) -> None:
+        """One account's rate is not another's, nor that of an anonymous session at the same address."""
+        anna, bob, guest = self.person("anna"), self.person("bob"), self.connect("guest")
+        for client in (anna, bob, guest):
+            self.post(client), self.post(client)
+
+    def test_logging_in_takes_the_account_s_rate(self) -> None:
+        """Whoever logs in posts at the rate of the account, and at the session's own again after logging out."""
+        anna = self.person("anna")
+        self.post(anna), self.post(anna)
+        guest = self.connect("guest")
+        self.chat.sessions.log_in(session_of(guest), account_of(anna))
+        code, _ = guest.refusal(PostMessage(channel_id=GENERAL, content=b"three"))
+        self.assertEqual(code, ErrorCode.MESSAGE_RATE_LIMIT)
+        self.chat.sessions.log_out(session_of(guest))
+        self.post(guest)
 
 
-class ForgetfulStorageTests(TalkTestCase):
-    """Messages that go while they are being deleted."""
+class AccountPostTests(PeopleTestCase):
+    """POST_MESSAGE by accounts."""
+
+    def test_author(self) -> None:
+        """What an account posts has its id, and its name with what its rights put before it (wire 0x89)."""
+        anna, mod = self.person("anna"), self.moderator()
+        anna.send(SubscribeChannel(channel_id=GENERAL))
+        anna.received()
+        heard = []
+        for client in (anna, mod):
+            client.send(PostMessage(channel_id=GENERAL, content=b"hello"))
+            heard += [event for event in anna.received() if isinstance(event, NewMessageEvent)]
+        expected = [(account_of(anna).id, "anna"), (account_of(mod).id, "@mod")]
+        self.assertEqual([(one.author_user_id, one.author_nickname) for one in heard], expected)
+        entries = self.entries(anna, ListMessages(channel_id=GENERAL, limit=0))
+        self.assertEqual([(one.author_user_id, one.author_nickname) for one in entries], expected[::-1])
+
+    def test_anonymous_under_the_same_name(self) -> None:
+        """Somebody anonymous with an account's name is shown as anonymous (decisions 2.2)."""
+        self.person("anna")
+        guest = self.connect("anna")
+        self.post(guest)
+        (entry,) = self.entries(guest, ListMessages(channel_id=GENERAL, limit=0))
+        self.assertEqual((entry.author_user_id, entry.author_nickname), (None, "~anna"))
+
+    def test_channel_that_goes(self) -> None:
+        """A channel that is deleted while somebody posts in it is unknown: ERROR 4001 (decisions 4.5, 4.13)."""
+        self.storage.append_message = lambda new: fail(UnknownChannel("gone"))  # type: ignore[method-assign]
+        self.assertEqual(
+            self.person("anna").refusal(PostMessage(channel_id=GENERAL, content=b"x")),
+            (ErrorCode.CHANNEL_NOT_FOUND, "Channel does not exist"),
+        )
+
+
+class DirectPostTests(PeopleTestCase):
+    """POST_MESSAGE in direct conversations (decisions 3.2, 4.4)."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.anna, self.bob, self.mod = self.person("anna"), self.person("bob"), self.moderator()
+        self.talk = self.conversation(self.anna, self.bob)
+
+    def test_opaque(self) -> None:
+        """Content is opaque there: no UTF-8 is asked for, no byte is removed, for everybody who takes part (4.4)."""
+        self.bob.send(SubscribeChannel(channel_id=self.talk))
+        self.bob.received()
+        cipher = bytes(range(256)) * 2
+        self.post(self.anna, cipher, channel_id=self.talk)
+        (news,) = self.bob.received()
+        assert isinstance(news, NewMessageEvent)
+        self.assertEqual(news.content, cipher)
+        (entry,) = self.entries(self.bob, ListMessages(channel_id=self.talk, limit=0))
+        self.assertEqual(entry.content, cipher)
+
+    def test_length(self) -> None:
+        """The length is limited there too (decisions 4.4)."""
+        for content, code in ((b"", ErrorCode.INVALID_INPUT), (b"\xff" * 4097, ErrorCode.MESSAGE_TOO_LONG)):
+            self.assertEqual(self.anna.refusal(PostMessage(channel_id=self.talk, content=content))[0], code)
+        self.post(self.anna, b"\xff" * 4096, channel_id=self.talk)
+
+    def test_strangers(self) -> None:
+        """For others the conversation does not exist, moderators included (decisions 3.2)."""
+        self.assertEqual(
+            self.mod.refusal(PostMessage(channel_id=self.talk, content=b"x")),
+            (ErrorCode.CHANNEL_NOT_FOUND, "Channel does not exist"),
+        )
+
+    def test_parent_of_a_conversation(self) -> None:
+        """A parent in somebody else's conversation is unknown, in one's own it is elsewhere (decisions 3.2, 4.5)."""
+        message = self.post(self.anna, channel_id=self.talk)
+        reply = PostMessage(channel_id=GENERAL, parent_id=message, content=b"x")
+        self.assertEqual(self.mod.refusal(reply), (ErrorCode.MESSAGE_NOT_FOUND, "Message not found"))
+        self.assertEqual(
+            self.bob.refusal(reply), (ErrorCode.INVALID_INPUT, "Parent message is in another channel")
+        )
+        self.shadowban(nickname="somebody")
+        self.assertEqual(self.mod.refusal(reply)[0], ErrorCode.MESSAGE_NOT_FOUND)
+        self.assertEqual(self.bob.refusal(reply)[0], ErrorCode.INVALID_INPUT)
+
+
+class SlowLookUps(MemoryStorage):
+    """Answers the look-up of a parent when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: list[Deferred[None]] = []
+
+    def message(self, *arguments: Any) -> Deferred[Any]:
+        answer: Deferred[None] = Deferred()
+        self.answers.append(answer)
+        look_up = super().message
+        return answer.addCallback(lambda _: look_up(*arguments))
+
+
+class LeavesMeanwhileTests(PeopleTestCase):
+    """Somebody who goes before their reply is posted."""
+
+    storage: SlowLookUps
 
     def make_storage(self) -> MemoryStorage:
-        return ForgetfulStorage()
+        return SlowLookUps()
 
-    def test_unknown(self) -> None:
-        """A message that is gone by the time it is deleted is unknown: ERROR 4002 (decisions 4.11)."""
-        alice = self.connect("alice")
-        self.assertEqual(
-            alice.refusal(DeleteMessage(message_id=self.post(alice))),
-            (ErrorCode.MESSAGE_NOT_FOUND, "Message not found"),
-        )
+    def test_nothing_posted(self) -> None:
+        """A reply whose parent was being looked up is not posted once its author has gone."""
+        anna = self.person("anna")
+        root = self.post(anna)
+        self.shadowban(nickname="somebody")
+        anna.send(PostMessage(channel_id=GENERAL, parent_id=root, content=b"x"))
+        anna.leave()
+        self.storage.answers[0].callback(None)
+        self.assertEqual(self.now(self.storage.measure()).messages, 1)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from superchat.config import Limits, SeedChannel
+from superchat.model import UserFlags
 from superchat.wire.errors import ErrorCode
 from superchat.wire.frames import MAX_LENGTH
 from superchat.wire.messages import DeleteMessage, ListMessages, MessageList
-from tests.chat.talk import GENERAL, TECH, TalkTestCase
+from tests.chat.people import PeopleTestCase, account_of
+from tests.chat.talk import GENERAL, TECH, Client, TalkTestCase
 
 
 class ReadingTestCase(TalkTestCase):
@@ -166,3 +168,62 @@ class SubchannelTests(ReadingTestCase):
         self.assertEqual(self.ids(channel_id=1), [])
         entry = self.entries(self.reader, ListMessages(channel_id=1, subchannel_id=2, limit=1))[0]
         self.assertEqual((entry.channel_id, entry.subchannel_id), (2, None))
+
+
+class ViewTests(PeopleTestCase):
+    """What others may not see (decisions 3.2, 7.2)."""
+
+    def ids(self, client: Client, **request: Any) -> list[int]:
+        message = ListMessages(**{"channel_id": GENERAL, "limit": 0, **request})
+        return [entry.message_id for entry in self.entries(client, message)]
+
+    def test_author_of_today(self) -> None:
+        """Old messages follow a rename, and show today's rights (reference 3)."""
+        anna = self.person("anna")
+        self.post(anna)
+        account = account_of(anna)
+        self.now(self.storage.rename_account(account.id, "annika"))
+        self.now(self.storage.set_flags(account.id, UserFlags.ADMIN))
+        (entry,) = self.entries(anna, ListMessages(channel_id=GENERAL, limit=0))
+        self.assertEqual((entry.author_user_id, entry.author_nickname), (account.id, "$annika"))
+
+    def test_author_who_is_gone(self) -> None:
+        """A deleted account's messages are those of an anonymous user."""
+        anna = self.person("anna")
+        self.post(anna)
+        self.now(self.storage.delete_account(account_of(anna).id, self.now_ms()))
+        (entry,) = self.entries(self.connect(), ListMessages(channel_id=GENERAL, limit=0))
+        self.assertEqual((entry.author_user_id, entry.author_nickname), (None, "~anna"))
+
+    def test_direct(self) -> None:
+        """A conversation is unknown to others, by its id and by its messages' (decisions 3.2, W3)."""
+        anna, bob, mod = self.person("anna"), self.person("bob"), self.moderator()
+        talk = self.conversation(anna, bob)
+        message = self.post(anna, channel_id=talk)
+        self.assertEqual(self.ids(bob, channel_id=talk), [message])
+        for stranger in (mod, self.connect("guest")):
+            for request, code in (
+                (ListMessages(channel_id=talk, limit=0), ErrorCode.CHANNEL_NOT_FOUND),
+                (ListMessages(channel_id=talk, limit=0, parent_id=message), ErrorCode.CHANNEL_NOT_FOUND),
+                (ListMessages(channel_id=GENERAL, limit=0, parent_id=message), ErrorCode.MESSAGE_NOT_FOUND),
+            ):
+                self.assertEqual(stranger.refusal(request)[0], code)
+        foreign = bob.refusal(ListMessages(channel_id=GENERAL, limit=0, parent_id=message))
+        self.assertEqual(foreign[0], ErrorCode.INVALID_INPUT)
+
+    def test_withheld(self) -> None:
+        """A shadowbanned author's messages are for the author and moderators, from now to the end of the ban (7.2)."""
+        troll, mod, guest = self.person("troll"), self.moderator(), self.connect("guest")
+        root, hidden = self.post(guest), self.post(troll)
+        reply = self.post(troll, parent_id=root)
+        ban = self.shadowban(account_id=account_of(troll).id)
+        self.assertEqual([self.ids(client) for client in (guest, troll, mod)], [[root], [hidden, root], [hidden, root]])
+        pages = [self.ids(client, parent_id=root) for client in (guest, troll, mod)]
+        self.assertEqual(pages, [[], [reply], [reply]])
+        request = ListMessages(channel_id=GENERAL, limit=0, parent_id=hidden)
+        self.assertEqual(guest.refusal(request), (ErrorCode.MESSAGE_NOT_FOUND, "Message not found"))
+        for client, count in ((guest, 0), (mod, 1)):
+            oldest = self.entries(client, ListMessages(channel_id=GENERAL, limit=0))[-1]
+            self.assertEqual((oldest.message_id, oldest.reply_count), (root, count))
+        self.chat.bans.remove(ban)
+        self.assertEqual((self.ids(guest), self.ids(guest, parent_id=root)), ([hidden, root], [reply]))

@@ -17,7 +17,7 @@ from superchat.wire.records import Message
 
 PLACES = (1, 2, 3)
 ACTS = st.tuples(
-    st.sampled_from(["join", "leave", "subscribe", "unsubscribe", "follow", "unfollow", "forget"]),
+    st.sampled_from(["join", "leave", "subscribe", "unsubscribe", "follow", "unfollow", "forget", "expire", "delete"]),
     st.integers(0, 3),
     st.sampled_from(PLACES),
 )
@@ -40,9 +40,12 @@ class Mailbox:
 def new_session(number: int, version: int = 2) -> Session:
     """A session on a mailbox."""
     bucket = TokenBucket(rate=0, burst=0)
-    return Session(
-        id=number, key=number, address="192.0.2.1", peer=Mailbox(version), counters=Counters(), posts=bucket
-    )
+    return Session(id=number, key=number, address="192.0.2.1", peer=Mailbox(version), counters=Counters(), posts=bucket)
+
+
+def channel_of(root_id: int) -> int:
+    """Where a thread is: two of them in one channel, and none in another."""
+    return max(root_id, 2)
 
 
 class ListenerTests(SynchronousTestCase):
@@ -74,7 +77,7 @@ class ListenerTests(SynchronousTestCase):
         self.channels.discard((session, place))
 
     def follow(self, session: Session, place: int) -> None:
-        self.registry.subscribe_thread(session, place)
+        self.registry.subscribe_thread(session, place, channel_of(place))
         self.threads.add((session, place))
 
     def unfollow(self, session: Session, place: int) -> None:
@@ -86,6 +89,16 @@ class ListenerTests(SynchronousTestCase):
         self.joined.pop(session, None)
         self.channels = {pair for pair in self.channels if pair[0] is not session}
         self.threads = {pair for pair in self.threads if pair[0] is not session}
+
+    def expire(self, session: Session, place: int) -> None:
+        self.registry.forget_thread(place)
+        self.threads = {pair for pair in self.threads if pair[1] != place}
+
+    def delete(self, session: Session, place: int) -> None:
+        self.registry.forget_channel(place)
+        self.joined = {one: joined for one, joined in self.joined.items() if joined != place}
+        self.channels = {pair for pair in self.channels if pair[1] != place}
+        self.threads = {pair for pair in self.threads if channel_of(pair[1]) != place}
 
     def check(self) -> None:
         """The registry, the sessions' own sets and the model say the same."""
@@ -121,7 +134,7 @@ class ListenerTests(SynchronousTestCase):
         gone.closed = True
         self.registry.join(gone, 1)
         self.registry.subscribe_channel(gone, 1)
-        self.registry.subscribe_thread(gone, 1)
+        self.registry.subscribe_thread(gone, 1, 1)
         self.check()
         self.assertEqual((gone.joined, gone.channels, gone.threads), (None, set(), set()))
 

@@ -13,6 +13,7 @@ from superchat.chat.session import Session
 from superchat.chat.sessions import Sessions, network_of
 from superchat.config import Limits
 from superchat.errors import Refused
+from superchat.model import Account, UserFlags
 from superchat.wire.errors import ErrorCode
 from superchat.wire.messages import Error, ServerConfig
 from tests.chat.talk import Client, TalkTestCase
@@ -29,8 +30,16 @@ NETWORKS = {
 ACTS = st.one_of(
     st.tuples(st.just("open"), st.sampled_from(sorted(NETWORKS))),
     st.tuples(st.just("rename"), st.integers(0, 9), st.sampled_from(["ann", "bea", "Ann"])),
+    st.tuples(st.just("log_in"), st.integers(0, 9), st.integers(1, 3)),
+    st.tuples(st.just("log_out"), st.integers(0, 9)),
+    st.tuples(st.just("refresh"), st.integers(1, 3), st.sampled_from(["ann", "bea", "cat"])),
     st.tuples(st.just("close"), st.integers(0, 9)),
 )
+
+
+def account(number: int, nickname: str = "ann", user_flags: int = 0) -> Account:
+    """An account that is nowhere stored."""
+    return Account(number, nickname, user_flags, "hash", nickname, 0, 0, None, False)
 
 
 class NetworkTests(SynchronousTestCase):
@@ -125,6 +134,7 @@ class BookTests(SynchronousTestCase):
         self.sessions = Sessions(Limits(max_connections_per_ip=3, max_users=7), Counters())
         self.here: list[Session] = []
         self.names: dict[Session, str] = {}
+        self.accounts: dict[Session, int] = {}
         self.opened = 0
 
     def open(self, address: str) -> None:
@@ -150,14 +160,43 @@ class BookTests(SynchronousTestCase):
             session = self.here.pop(index % len(self.here))
             self.sessions.close(session)
             self.names.pop(session, None)
+            self.accounts.pop(session, None)
+
+    def log_in(self, index: int, number: int) -> None:
+        if self.here:
+            session = self.here[index % len(self.here)]
+            self.sessions.log_in(session, account(number))
+            self.names[session] = "ann"
+            self.accounts.pop(session, None)
+            self.accounts[session] = number
+
+    def log_out(self, index: int) -> None:
+        if self.here:
+            session = self.here[index % len(self.here)]
+            self.sessions.log_out(session)
+            self.accounts.pop(session, None)
+
+    def refresh(self, number: int, nickname: str) -> None:
+        renamed = account(number, nickname, UserFlags.ADMIN)
+        refreshed = self.sessions.refresh(renamed)
+        self.assertCountEqual(refreshed, [one for one in self.here if self.accounts.get(one) == number])
+        for session in refreshed:
+            self.assertIs(session.account, renamed)
+            self.names[session] = nickname
 
     def check(self) -> None:
         self.assertEqual(len(self.sessions), len(self.here))
         self.assertEqual(list(self.sessions.everyone()), self.here)
         self.assertEqual(list(self.sessions.newest_first()), self.here[::-1])
-        for nickname in ("ann", "bea", "Ann", "dan"):
+        for nickname in ("ann", "bea", "Ann", "cat", "dan"):
             named = [one for one in self.here if self.names.get(one) == nickname]
             self.assertCountEqual(self.sessions.named(nickname), named)
+        for number in range(1, 5):
+            theirs = [one for one, whose in self.accounts.items() if whose == number]
+            self.assertEqual([*self.sessions.of_account(number)], theirs)
+        for session in self.here:
+            self.assertEqual(session.account_id, self.accounts.get(session))
+            self.assertIs(self.sessions.find(session.id), session)
 
     @settings(max_examples=60, derandomize=True, database=None)
     @given(acts=st.lists(ACTS, min_size=15, max_size=40))
@@ -167,6 +206,22 @@ class BookTests(SynchronousTestCase):
         for act, *arguments in acts:
             getattr(self, act)(*arguments)
             self.check()
+
+    def test_accounts(self) -> None:
+        """Rights are the account's, from login to logout (decisions 2.4); a session that has left keeps it, for
+        whoever reports that, but nobody finds it there."""
+        session = self.sessions.open("192.0.2.1", Mailbox())
+        self.assertEqual((session.account_id, session.user_flags, session.moderates), (None, 0, False))
+        for flags, moderates, is_admin in ((0, False, False), (1, True, True), (2, True, False), (3, True, True)):
+            self.sessions.log_in(session, account(7, "ann", flags))
+            self.assertEqual((session.account_id, session.user_flags, session.nickname), (7, flags, "ann"))
+            self.assertEqual((session.moderates, session.is_admin), (moderates, is_admin))
+        self.sessions.log_out(session)
+        self.assertEqual((session.account_id, session.is_admin, session.nickname), (None, False, "ann"))
+        self.sessions.log_in(session, account(7))
+        self.sessions.close(session)
+        self.assertEqual((session.account_id, self.sessions.of_account(7)), (7, ()))
+        self.assertIsNone(self.sessions.find(session.id))
 
     def test_unlimited(self) -> None:
         """Limits of 0 mean unlimited."""

@@ -18,7 +18,8 @@ from superchat.wire.messages import (
     UnsubscribeChannel,
     UnsubscribeThread,
 )
-from tests.chat.talk import GENERAL, TECH, TalkTestCase
+from tests.chat.people import PeopleTestCase, account_of
+from tests.chat.talk import GENERAL, TECH, Client, TalkTestCase
 
 THREAD_TYPE, CHANNEL_TYPE = 1, 2
 
@@ -141,6 +142,61 @@ class ThreadTests(TalkTestCase):
         self.assertEqual(self.client.one(SubscribeOk, SubscribeThread(thread_id=self.root)).id, self.root)
 
 
+class SubchannelTests(TalkTestCase):
+    """Threads in subchannels."""
+
+    channels = (SeedChannel("tech"), SeedChannel("general"), SeedChannel("sub", parent="general"))
+
+    def test_answer(self) -> None:
+        """SUBSCRIBE_OK names the subchannel that the thread is in; when it ends it does not (wire 11, 0x52)."""
+        alice = self.connect("alice")
+        root = self.post(alice, channel_id=2, subchannel_id=3)
+        reply = self.post(alice, channel_id=3, parent_id=root)
+        for thread_id in (root, reply):
+            self.assertEqual(
+                alice.ask(SubscribeThread(thread_id=thread_id)),
+                [SubscribeOk(type=THREAD_TYPE, id=thread_id, subchannel_id=3)],
+            )
+        self.assertEqual(
+            alice.ask(UnsubscribeThread(thread_id=root)),
+            [SubscribeOk(type=THREAD_TYPE, id=root, subchannel_id=None)],
+        )
+
+
+class StrangerTests(PeopleTestCase):
+    """Threads that exist for some only (decisions 3.2, 7.2)."""
+
+    def assert_unknown(self, client: Client, thread_id: int) -> None:
+        self.assertEqual(
+            client.refusal(SubscribeThread(thread_id=thread_id)),
+            (ErrorCode.THREAD_NOT_FOUND, "Thread does not exist"),
+        )
+
+    def test_direct(self) -> None:
+        """A conversation's messages do not exist for others, moderators included."""
+        anna, bob = self.person("anna"), self.person("bob")
+        talk = self.conversation(anna, bob)
+        message = self.post(anna, channel_id=talk)
+        self.assertEqual(bob.one(SubscribeOk, SubscribeThread(thread_id=message)).id, message)
+        for stranger in (self.moderator(), self.person("carl"), self.connect()):
+            self.assert_unknown(stranger, message)
+
+    def test_withheld(self) -> None:
+        """Nor do shadowbanned messages, nor tombstones with only such replies, while it lasts."""
+        troll, guest, mod = self.person("troll"), self.connect("guest"), self.moderator()
+        hidden, tombstone = self.post(troll), self.post(guest)
+        self.post(troll, parent_id=tombstone)
+        guest.send(DeleteMessage(message_id=tombstone))
+        ban = self.shadowban(account_id=account_of(troll).id)
+        for thread_id in (hidden, tombstone):
+            self.assert_unknown(guest, thread_id)
+            for client in (troll, mod):
+                self.assertTrue(client.one(SubscribeOk, SubscribeThread(thread_id=thread_id)))
+        self.chat.bans.remove(ban)
+        for thread_id in (hidden, tombstone):
+            self.assertTrue(guest.one(SubscribeOk, SubscribeThread(thread_id=thread_id)))
+
+
 class SlowStorage(MemoryStorage):
     """Answers look-ups when the test says so."""
 
@@ -148,11 +204,11 @@ class SlowStorage(MemoryStorage):
         super().__init__()
         self.answers: list[Deferred[None]] = []
 
-    def message(self, message_id: int) -> Deferred[Any]:
+    def message(self, *arguments: Any) -> Deferred[Any]:
         answer: Deferred[None] = Deferred()
         self.answers.append(answer)
         look_up = super().message
-        return answer.addCallback(lambda _: look_up(message_id))
+        return answer.addCallback(lambda _: look_up(*arguments))
 
 
 class GoneMeanwhileTests(TalkTestCase):

@@ -159,6 +159,38 @@ class ReconnectingTests(SynchronousTestCase):
         self.assertEqual(self.link.places, Places("alice", None, {5: None}, {}))
         self.assertEqual(len(self.connected), 2)
 
+    def test_login(self) -> None:
+        """Who has logged in does so again, before anything that only the account may do."""
+        credentials = wire.AuthRequest(nickname="alice", password_hash="x" * 43)
+        silent = True
+
+        def answer(message: Message) -> list[Message]:
+            return [] if silent else obedient(message)
+
+        self.start()
+        self.link.places = Places("alice", 3, login=credentials)
+        self.endpoint.answer = answer
+        self.endpoint.server.drop()
+        self.clock.advance(1)
+        self.assertEqual(self.endpoint.server.heard, [credentials])
+        silent = False
+        self.endpoint.server.say(
+            wire.AuthResponse(success=True, user_id=1, nickname="alice", message="", user_flags=0)
+        )
+        self.assertEqual(self.endpoint.server.heard, [credentials, wire.JoinChannel(channel_id=3)])
+        self.assertEqual(len(self.connected), 2)
+
+    def test_refused_login(self) -> None:
+        """A login that is refused is reported and not tried again."""
+        self.start()
+        credentials = wire.AuthRequest(nickname="alice", password_hash="x" * 43)
+        self.link.places = Places("alice", login=credentials)
+        self.endpoint.answer = lambda message: [wire.AuthResponse(success=False, message="Invalid credentials")]
+        self.endpoint.server.drop()
+        self.clock.advance(1)
+        self.assertEqual(self.refused, [(credentials, "Invalid credentials")])
+        self.assertIsNone(self.link.places.login)
+
     def test_lost_while_restoring(self) -> None:
         """A connection that is lost before all is restored counts as a failed attempt."""
         self.start()

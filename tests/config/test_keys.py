@@ -84,6 +84,7 @@ class RangeTests(ConfigTestCase):
         "limits.max_users": (0, 1_000_000),
         "limits.message_rate_limit": (0, 65535),
         "limits.max_channel_creates": (0, 65535),
+        "limits.max_auth_attempts_per_minute": (0, 65535),
         "limits.max_message_length": (1, 65000),
         "limits.max_nickname_length": (3, 20),
         "limits.session_timeout_seconds": (0, 604_800),
@@ -93,6 +94,7 @@ class RangeTests(ConfigTestCase):
         "limits.frame_burst": (1, 1_000_000),
         "limits.outbox_budget_bytes": (65_536, 1_073_741_824),
         "retention.default_retention_hours": (0, 8760),
+        "retention.cleanup_interval_minutes": (1, 1440),
         "monitoring.metrics_port": (0, 65535),
         "monitoring.profiling_port": (0, 65535),
         "monitoring.canary_interval_seconds": (0, 86_400),
@@ -118,6 +120,14 @@ class RangeTests(ConfigTestCase):
             section, name = dotted.split(".")
             value = getattr(getattr(Config(), section), name)
             self.assertEqual(key.read(list(value) if isinstance(value, tuple) else value), value)
+
+    def test_admin_password(self) -> None:
+        """The password of an administrator is as long as clients want passwords (reference 5), or there is none."""
+        for password in ("x" * 8, "ä" * 128, "", " spaces too "):
+            loaded = self.loaded(f'[server]\nadmin_users = ["root"]\nadmin_password = "{password}"\n')
+            self.assertEqual(loaded.server.admin_password, password)
+        for password in ("x" * 7, "x" * 129):
+            self.mistakes(f'[server]\nadmin_users = ["root"]\nadmin_password = "{password}"\n')
 
     def test_admin_users(self) -> None:
         """Names of administrators are nicknames (decisions 2.3)."""

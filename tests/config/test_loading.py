@@ -223,15 +223,14 @@ class MistakeTests(ConfigTestCase):
 
     def test_later_keys(self) -> None:
         """The reference's keys of later releases are named as such, in the file and in the environment."""
-        text = '[server]\nadmin_password = "s3cret"\nssh_port = 6466\n[discovery]\npublic_hostname = "x"\n'
+        text = '[server]\nssh_host_key = "s3cret"\nssh_port = 6466\n[discovery]\npublic_hostname = "x"\n'
         self.assertEqual(
-            self.mistakes(text, {"SUPERCHAT_RETENTION_CLEANUP_INTERVAL_MINUTES": "60"}),
+            self.mistakes(text, {"SUPERCHAT_DISCOVERY_MAX_USERS": "60"}),
             [
-                "file:2: server.admin_password: not part of this release",
+                "file:2: server.ssh_host_key: not part of this release",
                 "file:3: server.ssh_port: not part of this release",
                 "file:5: discovery.public_hostname: not part of this release",
-                "environment SUPERCHAT_RETENTION_CLEANUP_INTERVAL_MINUTES: retention.cleanup_interval_minutes: "
-                "not part of this release",
+                "environment SUPERCHAT_DISCOVERY_MAX_USERS: discovery.max_users: not part of this release",
             ],
         )
 
@@ -241,8 +240,17 @@ class MistakeTests(ConfigTestCase):
             self.loaded(f"[server]\nssh_port = {port}\n", {"SUPERCHAT_SERVER_SSH_PORT": port})
 
     def test_secret_is_not_repeated(self) -> None:
-        """A mistake about a key that is not of this release does not show its value."""
-        self.assertNotIn("s3cret", self.mistakes('[server]\nadmin_password = "s3cret"\n')[0])
+        """Neither a mistake about a password nor a printed configuration shows it."""
+        for wrong in ('"s3cret"', '["s3cret is long"]'):
+            self.assertNotIn("s3cret", self.mistakes(f"[server]\nadmin_password = {wrong}\n")[0])
+        given = {"SUPERCHAT_SERVER_ADMIN_USERS": "root", "SUPERCHAT_SERVER_ADMIN_PASSWORD": "s3cret is long"}
+        self.assertNotIn("s3cret", repr(self.loaded("", given)))
+
+    def test_password_of_nobody(self) -> None:
+        """A password is no good without the name of an administrator."""
+        found = self.mistakes('[server]\nadmin_password = "s3cret is long"\n')
+        text = "file:2: server.admin_password: server.admin_users names nobody whose password this could be"
+        self.assertEqual(found, [text])
 
     def test_syntax(self) -> None:
         """A TOML syntax error is a mistake with its line."""

@@ -37,6 +37,7 @@ def run_cli(server: RunningServer, *arguments: str, typed: bytes = b"", port: in
         env=cli_environment(server.place, server.port if port is None else port),
         input=typed,
         capture_output=True,
+        start_new_session=True,  # without the terminal that the tests may run on, where it could ask for passwords
         timeout=PATIENCE_SECONDS,
     )
     return Finished(done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -83,7 +84,14 @@ class RunningCLI:
     def _spawn(self, command: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[Any]:
         self._source, writable = os.pipe()
         try:
-            return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=writable, stderr=writable)
+            return subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=writable,
+                stderr=writable,
+                start_new_session=True,
+            )
         finally:
             os.close(writable)
 
@@ -128,7 +136,9 @@ class TerminalCLI(RunningCLI):
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
         # It stays open here, else the terminal's modes would be gone with the process.
         self._slave = slave
-        return subprocess.Popen(command, env=environment, stdin=slave, stdout=slave, stderr=slave)
+        return subprocess.Popen(
+            command, env=environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+        )
 
     def _clean_up(self) -> None:
         os.close(self._slave)

@@ -144,8 +144,6 @@ class Terminal(SynchronousTestCase):
         counts = alice.ask(wire.GetUnreadCounts(since_timestamp=since, targets=targets), wire.UnreadCounts).counts
         self.assertEqual([(count.channel_id, count.unread_count) for count in counts], [(CHAT, 1), (GENERAL, 0)])
 
-    test_unread_counts_at_start.todo = "unread counts come with read states"  # type: ignore[attr-defined]
-
     def test_open_channel_and_thread(self) -> None:
         """JOIN, LIST and SUBSCRIBE go out together; own posts are shown from NEW_MESSAGE, deleted ones recognised."""
         alice = self.started("alice")
@@ -201,8 +199,6 @@ class Terminal(SynchronousTestCase):
         alice = self.started("alice")
         alice.send(wire.UpdateReadState(channel_id=GENERAL, timestamp=int(time.time() * 1000)))
         self.assertEqual(alice.caught_up(), [])
-
-    test_read_state_on_leaving.todo = "read states come with accounts"  # type: ignore[attr-defined]
 
     def test_no_directory(self) -> None:
         """LIST_SERVERS of a server that is no directory is answered with 1001, and the session goes on."""

@@ -8,6 +8,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.logger import Logger
 
+from superchat.auth.passwords import Passwords
 from superchat.chat.service import Chat
 from superchat.config import Config, Limits, Logging, SeedChannel, Server, default_channels
 from superchat.net.factory import SuperChatFactory
@@ -61,6 +62,7 @@ class InMemoryServer:
         server: Server | None = None,
         channels: tuple[SeedChannel, ...] | None = None,
         activity: Logger | None = None,
+        passwords: Passwords | None = None,
     ) -> None:
         self.clock = Clock()
         self.storage = storage or MemoryStorage()
@@ -71,7 +73,7 @@ class InMemoryServer:
             server=server or Server(),
             channels=default_channels() if channels is None else channels,
         )
-        self.chat = Chat(config, self.storage, self.clock, activity or Logger(), quick_passwords())
+        self.chat = Chat(config, self.storage, self.clock, activity or Logger(), passwords or quick_passwords())
         self.factory = SuperChatFactory(self.chat, self.clock)
 
     async def start(self) -> None:

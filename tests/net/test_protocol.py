@@ -260,11 +260,12 @@ class EndTests(ProtocolTestCase):
 
     def test_connection_lost(self) -> None:
         """A connection that just ends is forgotten, and counted as the client's doing."""
+        before = self.clock.getDelayedCalls()
         client = self.connect()
         client.protocol.connectionLost()
         self.assertEqual(len(self.server.chat.sessions), 0)
         self.assertEqual(self.server.chat.counters.sessions_disconnected["client"], 1)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.clock.getDelayedCalls(), before)
 
     def test_answer_after_the_end(self) -> None:
         """A post whose author left meanwhile is stored, and its answer goes nowhere."""

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.ops.health import DEADLINE_SECONDS, OK, PROBE_SECONDS, DatabaseProbe, Health, Phase, Report
-from superchat.storage.interface import Unavailable
+from superchat.storage.errors import Unavailable
 from superchat.storage.memory import MemoryStorage
 
 

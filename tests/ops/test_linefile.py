@@ -14,7 +14,7 @@ class FullDisk(LineFile):
 
     room = 0
 
-    def _write(self, data: bytes) -> int:
+    def _write(self, data: bytearray) -> int:
         if not self.room:
             raise OSError(errno.ENOSPC, "No space left on device")
         written = super()._write(data[: self.room])
@@ -60,6 +60,16 @@ class FullDiskTests(SynchronousTestCase):
         self.file.room = 2 * BUDGET_BYTES
         self.assertTrue(self.file.flush())
         self.assertEqual(self.path.read_text(), line * kept)
+
+    def test_stays_within_budget(self) -> None:
+        """A disk that stays full costs no more, and the whole lines that were kept first are still there."""
+        for number in range(3):
+            self.file.add(f"{number}" * BUDGET_BYTES + "\n" if number == 1 else f"{number}\n")
+            self.file.flush()
+        self.assertEqual(self.file.lost, 1)
+        self.file.room = BUDGET_BYTES
+        self.file.flush()
+        self.assertEqual(self.path.read_text(), "0\n2\n")
 
     def test_lone_surrogate(self) -> None:
         """Text that is no Unicode is written escaped."""

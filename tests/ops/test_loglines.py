@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.logger import LogEvent, Logger
 from twisted.trial.unittest import SynchronousTestCase
 
-from superchat.ops.loglines import MAX_TEXT_CHARS, MAX_TRACEBACK_LINES, LineFormat
+from superchat.ops.loglines import MAX_TEXT_CHARS, MAX_TRACEBACK_LINES, LineFormat, event_text
 
 LINE = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} \[(DEBUG|INFO|WARN|ERROR)\] (.*)\n")
 
@@ -31,10 +31,15 @@ class LineFormatTests(SynchronousTestCase):
         self.log = Logger(namespace="test", observer=self.events.append)  # type: ignore[arg-type]
         self.format = LineFormat()
 
+    def line(self, event: LogEvent) -> str:
+        """The line of an event, "" when it says nothing."""
+        text = event_text(event)
+        return self.format.stamped(event, text) if text else ""
+
     def text(self) -> str:
         """The text of the latest event's line, which must be well formed."""
-        match = LINE.fullmatch(self.format.line(self.events[-1]))
-        assert match is not None, self.format.line(self.events[-1])
+        match = LINE.fullmatch(self.line(self.events[-1]))
+        assert match is not None, self.line(self.events[-1])
         return match[2]
 
     def test_format(self) -> None:
@@ -43,20 +48,20 @@ class LineFormatTests(SynchronousTestCase):
         moment = time.mktime((2025, 10, 8, 14, 30, 15, 0, 0, -1)) + 0.123456
         event = {**self.events[0], "log_time": moment}
         expected = r"2025/10/08 14:30:15\.12345[56] \[INFO\] Server started on port 6465\n"
-        self.assertRegex(self.format.line(event), f"^{expected}$")
+        self.assertRegex(self.line(event), f"^{expected}$")
 
     def test_levels(self) -> None:
         """The levels are DEBUG, INFO, WARN and ERROR; critical is ERROR."""
         for emit in (self.log.debug, self.log.info, self.log.warn, self.log.error, self.log.critical):
             emit("x")
-        levels = [LINE.fullmatch(self.format.line(event))[1] for event in self.events]  # type: ignore[index]
+        levels = [LINE.fullmatch(self.line(event))[1] for event in self.events]  # type: ignore[index]
         self.assertEqual(levels, ["DEBUG", "INFO", "WARN", "ERROR", "ERROR"])
 
     def test_new_second(self) -> None:
         """The time is right in every second, also when the clock goes back."""
         self.log.info("x")
         for second in (1000, 2000, 1000):
-            line = self.format.line({**self.events[0], "log_time": second + 0.5})
+            line = self.line({**self.events[0], "log_time": second + 0.5})
             self.assertTrue(line.startswith(time.strftime("%Y/%m/%d %H:%M:%S.5", time.localtime(second))), line)
 
     def test_no_forgery(self) -> None:
@@ -99,7 +104,7 @@ class LineFormatTests(SynchronousTestCase):
     def test_no_text(self) -> None:
         """An event that says nothing is no line."""
         self.log.info("")
-        self.assertEqual(self.format.line(self.events[0]), "")
+        self.assertEqual(self.line(self.events[0]), "")
 
     def test_failure(self) -> None:
         """A failure is its type and message in one line."""
@@ -138,7 +143,7 @@ class LineFormatTests(SynchronousTestCase):
     def test_any_event(self, template: str, value: object) -> None:
         """Whatever the format and the value are, the result is one line or none, and can be encoded."""
         self.log.info(template, value=value)
-        line = self.format.line(self.events[-1])
+        line = self.line(self.events[-1])
         self.assertTrue(line == "" or LINE.fullmatch(line), line)
         line.encode()
 

@@ -1,5 +1,6 @@
 """server.log, errors.log, debug.log and standard output (monitoring guide, "Log Files"; decisions 9.1)."""
 
+import atexit
 import errno
 import json
 import os
@@ -10,7 +11,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.logger import ILogObserver, Logger, LogLevel, LogPublisher, globalLogPublisher
+from twisted.logger import ILogObserver, Logger, LogPublisher, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 from twisted.web.server import Site
@@ -18,8 +19,10 @@ from twisted.web.test.requesthelper import DummyChannel, DummyRequest
 from zope.interface.verify import verifyObject
 
 from superchat.ops import linefile
+from superchat.ops import logs as logs_module
 from superchat.ops.linefile import LineFile, Stream
-from superchat.ops.logs import RETRY_SECONDS, LogFiles, StdoutLog, _is_journal, stdout_observer
+from superchat.ops.lines import RETRY_SECONDS, Lines
+from superchat.ops.logs import LogFiles, StdoutLog, _is_journal, stdout_observer
 from superchat.ops.repeats import WINDOW_SECONDS, WRITTEN
 
 
@@ -59,10 +62,6 @@ class FilesTests(LogFilesTestCase):
         self.log.warn("w")
         self.log.error("e")
         self.log.critical("c")
-
-    def test_interface(self) -> None:
-        """It is an observer for Twisted."""
-        verifyObject(ILogObserver, self.started())
 
     def test_levels(self) -> None:
         """server.log holds INFO and above, errors.log errors only, and there is no debug.log without --debug."""
@@ -136,7 +135,7 @@ class FilesTests(LogFilesTestCase):
         logs = self.started()
         logs.stop()
         self.log.error("late")
-        logs({"log_level": None})
+        logs.stop()
         self.assertEqual(texts(self.errors), [])
 
     def test_stop_before_start(self) -> None:
@@ -212,8 +211,8 @@ class BufferTests(LogFilesTestCase):
         logs = self.started()
         writes: list[bytes] = []
 
-        def full(file: LineFile, data: bytes) -> int:
-            writes.append(data)
+        def full(file: LineFile, data: bytearray) -> int:
+            writes.append(bytes(data))
             raise OSError(errno.ENOSPC, "No space left on device")
 
         disk = self.patch(LineFile, "_write", full)
@@ -240,7 +239,7 @@ class BufferTests(LogFilesTestCase):
         self.clock.advance(0)
         self.assertEqual(texts(self.server)[2:], ["[WARN] 8 log lines were lost, the files could not be written"])
 
-    def refuse(self, data: bytes) -> int:
+    def refuse(self, data: bytearray) -> int:
         """A write that fails."""
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -302,7 +301,7 @@ class OptionalFilesTests(LogFilesTestCase):
         logs.choose(debug=False, json=False)
         self.assertGreaterEqual(logs.failures, max(before, 1))
 
-    def refuse(self, data: bytes) -> int:
+    def refuse(self, data: bytearray) -> int:
         """A write that fails."""
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -361,39 +360,78 @@ class StdoutTests(SynchronousTestCase):
         self.reader, self.writer = os.pipe()
         self.addCleanup(os.close, self.reader)
         self.addCleanup(os.close, self.writer)
+        self.lines = Lines([])
+        self.log = Logger(namespace="test", observer=self.lines)
 
-    def lines(self, marks_priority: bool = False) -> list[str]:
-        """What is written for one event of every level, without the time."""
-        output = StdoutLog(Stream(self.writer), marks_priority)
-        verifyObject(ILogObserver, output)
-        log = Logger(namespace="test", observer=output)
-        for emit in (log.debug, log.info, log.warn, log.error, log.critical):
-            emit("x\ny")
+    def begin(self, marks_priority: bool = False) -> None:
+        """Write lines to the pipe."""
+        self.lines.attach(StdoutLog(Stream(self.writer), marks_priority))
+
+    def written(self) -> list[str]:
+        """The lines that are in the pipe."""
         return os.read(self.reader, 65536).decode().splitlines()
 
+    def say_everything(self) -> None:
+        """One event of every level."""
+        for emit in (self.log.debug, self.log.info, self.log.warn, self.log.error, self.log.critical):
+            emit("x\ny")
+
     def test_lines(self) -> None:
-        """INFO and above are written at once, in the files' format, each event one line."""
+        """INFO and above are written in the files' format, each event one line; DEBUG never is."""
+        self.begin()
+        self.lines.shows_debug = True
+        self.say_everything()
         self.assertEqual(
-            [line[27:] for line in self.lines()],
+            [line[27:] for line in self.written()],
             [r"[INFO] x\ny", r"[WARN] x\ny", r"[ERROR] x\ny", r"[ERROR] x\ny"],
         )
 
     def test_journal(self) -> None:
         """Under systemd lines carry their priority, so that `journalctl -p err` finds the errors."""
-        self.assertEqual([line[:5] for line in self.lines(marks_priority=True)], ["<6>20", "<4>20", "<3>20", "<3>20"])
+        self.begin(marks_priority=True)
+        self.say_everything()
+        self.assertEqual([line[:5] for line in self.written()], ["<6>20", "<4>20", "<3>20", "<3>20"])
 
     def test_folded(self) -> None:
-        """A flood of one line is a few lines, and their count comes with a later line."""
-        output = StdoutLog(Stream(self.writer), marks_priority=True)
-        event = {"log_level": LogLevel.warn, "log_format": "a", "log_time": 1000.0}
+        """A flood of one line is a few lines and their count, with the priority of the flood."""
+        clock = Clock()
+        self.begin(marks_priority=True)
+        self.lines.run(clock)
         for _ in range(WRITTEN + 2):
-            output(event)
-        output({**event, "log_format": "b", "log_time": 1000.0 + WINDOW_SECONDS})
-        lines = os.read(self.reader, 65536).decode().splitlines()
+            self.log.warn("a")
+        clock.advance(WINDOW_SECONDS)
         self.assertEqual(
-            [(line[:3], line[30:]) for line in lines],
-            [("<4>", "[WARN] a")] * WRITTEN + [("<4>", "[WARN] a [and 2 more like this]"), ("<4>", "[WARN] b")],
+            [(line[:3], line[30:]) for line in self.written()],
+            [("<4>", "[WARN] a")] * WRITTEN + [("<4>", "[WARN] a [and 2 more like this]")],
         )
+
+    def test_stopped_reader(self) -> None:
+        """A reader that has stopped reading delays the lines of nobody else, and gets its own in order."""
+        clock, publisher = Clock(), LogPublisher()
+        directory = Path(self.mktemp())
+        files = LogFiles(directory, False, clock, [publisher])
+        files.start()
+        self.addCleanup(files.stop)
+        self.lines = files._lines
+        self.log = Logger(observer=publisher)
+        self.begin()
+        texts_said = [f"[INFO] {number} {'x' * 1000}" for number in range(100)]
+        for text in texts_said:
+            self.log.info("{text}", text=text.removeprefix("[INFO] "))
+            clock.advance(0)
+        self.assertEqual(texts(directory / "server.log"), texts_said)
+        self.log.error("last")
+        received = self.written_later(clock)
+        self.assertEqual([line[27:] for line in received], [*texts_said, "[ERROR] last"])
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def written_later(self, clock: Clock) -> list[str]:
+        """The lines that come within some seconds."""
+        received = b""
+        while not received.endswith(b"last\n"):
+            received += os.read(self.reader, 65536)
+            clock.advance(RETRY_SECONDS)
+        return received.decode().splitlines()
 
     def test_is_journal(self) -> None:
         """Only the descriptor systemd names is the journal's."""
@@ -404,5 +442,13 @@ class StdoutTests(SynchronousTestCase):
         self.assertFalse(_is_journal(sys.maxsize % 2**31, named))
 
     def test_factory(self) -> None:
-        """`twistd --logger` gets an observer."""
-        verifyObject(ILogObserver, stdout_observer())
+        """`twistd --logger` gets an observer, which what clients do goes to as well; at the exit nothing is lost."""
+        self.patch(logs_module, "lines", self.lines)
+        observer = stdout_observer()
+        self.addCleanup(atexit.unregister, observer.rest)
+        verifyObject(ILogObserver, observer)
+        self.assertIs(observer, self.lines)
+
+    def test_one_way(self) -> None:
+        """What clients do and what the server says go the same way, so that their order is kept."""
+        self.assertIs(logs_module.activity.observer, logs_module.lines)

@@ -167,7 +167,8 @@ class KeysTests(SynchronousTestCase):
         self.assertEqual(
             {key for key in KEYS if is_reloadable(key)},
             {key for key in KEYS if key.startswith(("limits.", "logging."))}
-            | {"server.admin_users", "server.shutdown_timeout_seconds"},
+            | {"server.admin_users", "server.moderator_users", "server.shutdown_timeout_seconds"}
+            | {"retention.cleanup_interval_minutes"},
         )
 
     def test_changes(self) -> None:

@@ -31,24 +31,27 @@ class RepeatsTests(SynchronousTestCase):
     def test_window(self) -> None:
         """After ten seconds the count is told, once, and the text is written again."""
         self.fold("a", times=WRITTEN + 3)
-        self.assertEqual(list(self.repeats.ended(WINDOW_SECONDS - 0.1)), [])
+        self.repeats.expire(WINDOW_SECONDS - 0.1)
+        self.assertFalse(self.repeats.has_ended)
         self.assertTrue(self.repeats.counts_some)
-        self.assertEqual(list(self.repeats.ended(WINDOW_SECONDS)), [Repeated("info", "a", 3)])
-        self.assertFalse(self.repeats.counts_some)
-        self.assertEqual(list(self.repeats.ended(WINDOW_SECONDS)), [])
+        self.repeats.expire(WINDOW_SECONDS)
+        self.assertTrue(self.repeats.has_ended)
+        self.assertEqual(self.repeats.ended(), [Repeated("info", "a", 3)])
+        self.assertFalse(self.repeats.counts_some or self.repeats.has_ended)
+        self.assertEqual(self.repeats.ended(), [])
         self.assertEqual(self.fold("a", WINDOW_SECONDS), [False])
 
     def test_nothing_to_tell(self) -> None:
         """A text that was written whenever it was said needs no count."""
         self.fold("a", times=WRITTEN)
         self.assertFalse(self.repeats.counts_some)
-        self.assertEqual(list(self.repeats.end()), [])
+        self.assertEqual(self.repeats.end(), [])
 
     def test_end(self) -> None:
         """At the end everything counted so far is told."""
         self.fold("a", times=WRITTEN + 1)
         self.fold("b", 5.0, times=WRITTEN + 2)
-        self.assertEqual(list(self.repeats.end()), [Repeated("info", "a", 1), Repeated("info", "b", 2)])
+        self.assertEqual(self.repeats.end(), [Repeated("info", "a", 1), Repeated("info", "b", 2)])
 
     def test_bounded(self) -> None:
         """Any number of different texts costs a bounded amount of memory, and no count is forgotten."""
@@ -56,7 +59,7 @@ class RepeatsTests(SynchronousTestCase):
         for number in range(10 * TEXTS_KEPT):
             self.fold(str(number))
         self.assertLessEqual(len(self.repeats._windows), TEXTS_KEPT)
-        self.assertEqual(list(self.repeats.ended(0.0)), [Repeated("info", "a", 4)])
+        self.assertEqual(self.repeats.ended(), [Repeated("info", "a", 4)])
 
     def test_clock_set_back(self) -> None:
         """A clock that was set back does not silence a text for longer than before."""

@@ -10,18 +10,18 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from superchat.model import REHEARSAL_CHANNEL_ID, Channel, Message, NewChannel, NewMessage
-from superchat.storage.interface import (
+from superchat.model import REHEARSAL_CHANNEL_ID, Backlog, Channel, Message, NewChannel, NewMessage
+from superchat.storage.errors import (
     AlreadyDeleted,
     DuplicateName,
     ForeignParent,
-    IStorage,
     StorageError,
     Unavailable,
     UnknownChannel,
     UnknownMessage,
     UnknownParent,
 )
+from superchat.storage.interface import IStorage
 
 T = TypeVar("T")
 
@@ -40,8 +40,8 @@ def rehearsal() -> NewMessage:
     return NewMessage(REHEARSAL_CHANNEL_ID, None, "canary", 1, b"anybody there?", NOON_MS)
 
 
-class StorageContract(SynchronousTestCase):
-    """Inherit, and say how to make an engine."""
+class EngineTestCase(SynchronousTestCase):
+    """Plays with an engine; inherit, and say how to make one."""
 
     storage: IStorage
 
@@ -119,6 +119,10 @@ class StorageContract(SynchronousTestCase):
     def assert_page(self, page: Sequence[int], *messages: Message) -> None:
         self.assertEqual(list(page), [message.id for message in messages])
 
+
+class StorageContract(EngineTestCase):
+    """Inherit, and say how to make an engine."""
+
     # Life
 
     def test_interface(self) -> None:
@@ -191,7 +195,7 @@ class StorageContract(SynchronousTestCase):
             self.assert_refused(storage.message(1), Unavailable)
             self.assert_refused(storage.root_page(1, 50, None, None), Unavailable)
             self.assert_refused(storage.thread_page(1, 50, None, None), Unavailable)
-            self.assert_refused(storage.count_since(1, 0), Unavailable)
+            self.assert_refused(storage.counts_since([Backlog(1, 0)]), Unavailable)
             self.result(storage.close())
 
     def test_statistics(self) -> None:
@@ -216,7 +220,7 @@ class StorageContract(SynchronousTestCase):
         """A channel has everything it was asked for, and its time."""
         wanted = NewChannel("Über!", "Ü ber", "", 0, 24)
         made = self.result(self.storage.create_channel(wanted, NOON_MS + 1))
-        self.assertEqual(made, Channel(made.id, "Über!", "Ü ber", "", 0, 24, None, NOON_MS + 1))
+        self.assertEqual(made, Channel(made.id, "Über!", "Ü ber", "", 0, 24, None, None, NOON_MS + 1))
 
     def test_channel_ids_have_no_gaps(self) -> None:
         """The five seeds of a new database get ids 1 to 5 (reference 9), refusals in between or not."""
@@ -256,7 +260,7 @@ class StorageContract(SynchronousTestCase):
         root = self.post(content=content, author_nickname="bob", author_session=1, created_at=NOON_MS + 3)
         self.assertEqual(
             root,
-            Message(root.id, self.general.id, None, root.id, "bob", 1, content, NOON_MS + 3, None, None, 0),
+            Message(root.id, self.general.id, None, root.id, None, "bob", 0, 1, content, NOON_MS + 3, None, None, 0),
         )
         self.assertEqual(self.read(root), root)
 
@@ -564,7 +568,8 @@ class StorageContract(SynchronousTestCase):
     def count(self, since_ms: int, root: Message | None = None, channel: Channel | None = None) -> int:
         place = channel or self.general
         root_id = None if root is None else root.id
-        return self.result(self.storage.count_since(place.id, since_ms, root_id=root_id))
+        (count,) = self.result(self.storage.counts_since([Backlog(place.id, since_ms, root_id)]))
+        return count
 
     def test_count_since(self) -> None:
         """Roots and replies newer than a time in milliseconds are counted (decisions 4.12)."""
@@ -603,8 +608,8 @@ class StorageContract(SynchronousTestCase):
         self.post()
         self.assertEqual([self.count(2**64), self.count(-(2**64))], [0, 1])
         for far in FAR_IDS:
-            self.assertEqual(self.result(self.storage.count_since(far, 0)), 0)
-            self.assertEqual(self.result(self.storage.count_since(self.general.id, 0, root_id=far)), 0)
+            backlogs = [Backlog(far, 0), Backlog(self.general.id, 0, far)]
+            self.assertEqual(self.result(self.storage.counts_since(backlogs)), [0, 0])
 
     # Probes, rehearsals and sizes
 

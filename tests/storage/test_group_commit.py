@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from superchat.storage.errors import StorageError, Unavailable, UnknownMessage
 from superchat.storage.group_commit import GroupCommit
-from superchat.storage.interface import StorageError, Unavailable, UnknownMessage
 from tests.storage.reactor import PATIENCE_SECONDS, SteppedReactor
 
 T = TypeVar("T")
@@ -303,3 +303,69 @@ class GroupCommitTests(SynchronousTestCase):
         self.assertEqual([self.successResultOf(deferred) for deferred in waiting], [*range(5)])
         self.assertEqual(self.stored(), [*range(5)])
         self.assertFalse(self.writer._thread.is_alive())
+
+    # Operations that run alone
+
+    def in_transaction(self, connection: sqlite3.Connection) -> bool:
+        return connection.in_transaction
+
+    def test_between_transactions(self) -> None:
+        """An operation that runs alone finds no transaction, and everything before it committed, nothing after it."""
+        release = self.hold(self.writer)
+        order: list[object] = []
+
+        def look(connection: sqlite3.Connection) -> list[int]:
+            self.assertFalse(connection.in_transaction)
+            return self.stored()
+
+        before = [self.writer.submit(partial(insert, number)) for number in (1, 2)]
+        alone = self.writer.submit_alone(look)
+        after = [self.writer.submit(partial(insert, number)) for number in (3, 4)]
+        everything: list[Deferred[Any]] = [*before, alone, *after]
+        for deferred in everything:
+            deferred.addCallback(order.append)
+        release()
+        self.reactor.run_until_fired(after[-1])
+        self.assertEqual(order, [1, 2, [1, 2], 3, 4])
+
+    def test_several_alone(self) -> None:
+        """Operations that run alone do so one by one."""
+        release = self.hold(self.writer)
+        alone = [self.writer.submit_alone(self.in_transaction) for _ in range(3)]
+        shared = self.writer.submit(self.in_transaction)
+        release()
+        self.assertEqual([self.result(deferred) for deferred in (*alone, shared)], [False, False, False, True])
+
+    def test_own_transaction(self) -> None:
+        """What it commits itself is there, and its failure rolls back what it left open."""
+
+        def commit(connection: sqlite3.Connection) -> None:
+            connection.execute("BEGIN IMMEDIATE")
+            insert(1, connection)
+            connection.execute("COMMIT")
+
+        def fail(connection: sqlite3.Connection) -> None:
+            connection.execute("BEGIN IMMEDIATE")
+            insert(2, connection)
+            insert(1, connection)
+
+        self.result(self.writer.submit_alone(commit))
+        self.assert_fails(self.writer.submit_alone(fail), StorageError, "UNIQUE")
+        self.assertEqual(self.result(self.writer.submit(partial(insert, 3))), 3)
+        self.assertEqual(self.stored(), [1, 3])
+
+    def test_refusal_of_one_alone(self) -> None:
+        """A refusal reaches its own caller only."""
+        refused = self.writer.submit_alone(refuse)
+        posted = self.writer.submit(partial(insert, 1))
+        self.assertEqual(self.result(posted), 1)
+        self.failureResultOf(refused, UnknownMessage)
+
+    def test_stop_waits_for_one_alone(self) -> None:
+        """Stopping finishes it as well."""
+        release = self.hold(self.writer)
+        alone = self.writer.submit_alone(self.in_transaction)
+        stopped = self.writer.stop()
+        release()
+        self.result(stopped)
+        self.assertFalse(self.successResultOf(alone))

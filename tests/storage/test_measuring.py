@@ -11,7 +11,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from superchat.storage.interface import Unavailable
+from superchat.storage.errors import Unavailable
 from superchat.storage.sqlite import SQLiteStorage
 from tests.storage.contract import NOON_MS, new_channel, rehearsal
 from tests.storage.reactor import SteppedReactor

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from superchat.storage.interface import IStorage
 from superchat.storage.memory import MemoryStorage
-from tests.storage import contract
+from tests.storage import contract, view_contract
 
 
-class MemoryStorageTests(contract.StorageContract):
-    """``MemoryStorage``."""
+class MemoryTestCase(contract.EngineTestCase):
+    """Plays with ``MemoryStorage``."""
 
     _engine: MemoryStorage | None = None
 
@@ -23,5 +23,12 @@ class MemoryStorageTests(contract.StorageContract):
 
     def stored_versions(self, message_id: int) -> list[tuple[str, bytes, str]]:
         assert self._engine is not None
-        versions = [self._engine._originals[message_id]]
-        return [("deleted", original.content, deleted_by) for original, deleted_by in versions]
+        return [(kind, original.content, who) for kind, original, who in self._engine._versions[message_id]]
+
+
+class MemoryStorageTests(MemoryTestCase, contract.StorageContract):
+    """``MemoryStorage``."""
+
+
+class MemoryViewTests(MemoryTestCase, view_contract.ViewContract):
+    """``MemoryStorage``, through readers' eyes."""

@@ -14,7 +14,7 @@ from unittest.mock import patch
 from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.storage import connections, migrations
-from superchat.storage.interface import SchemaTooNew, StorageError
+from superchat.storage.errors import SchemaTooNew, StorageError
 from superchat.storage.migrations import Migration, prepare, shipped
 
 NOW_SECONDS = 1_750_000_000.25

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.storage.connections import connect
-from superchat.storage.interface import Unavailable
+from superchat.storage.errors import Unavailable
 from superchat.storage.read_pool import ReadPool
 from tests.storage.reactor import PATIENCE_SECONDS, SteppedReactor
 

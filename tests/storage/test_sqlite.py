@@ -11,18 +11,19 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import SynchronousTestCase
 
-from superchat.model import NewChannel
+from superchat.model import Backlog, NewChannel, View
 from superchat.storage import migrations
-from superchat.storage.interface import IStorage, SchemaTooNew, StorageError, Unavailable
+from superchat.storage.errors import SchemaTooNew, StorageError, Unavailable, UnknownMessage, UnknownParent
+from superchat.storage.interface import IStorage
 from superchat.storage.migrations import Migration
 from superchat.storage.sqlite import SQLiteStorage
-from tests.storage import contract
+from tests.storage import contract, view_contract
 from tests.storage.contract import NOON_MS, new_channel
 from tests.storage.reactor import SteppedReactor
 
 
-class SQLiteStorageTests(contract.StorageContract):
-    """``SQLiteStorage``: the contract, and what only a file can promise."""
+class SQLiteTestCase(contract.EngineTestCase):
+    """Plays with ``SQLiteStorage``."""
 
     def setUp(self) -> None:
         self.reactor = SteppedReactor()
@@ -44,6 +45,31 @@ class SQLiteStorageTests(contract.StorageContract):
                 "SELECT version_type, content, changed_by FROM message_version WHERE message_id = ?",
                 (message_id,),
             ).fetchall()
+
+
+class SQLiteViewTests(SQLiteTestCase, view_contract.ViewContract):
+    """``SQLiteStorage``, through readers' eyes."""
+
+    def test_nothing_of_an_expired_thread(self) -> None:
+        """A thread on its way out is gone at once, by every way there is, long before its rows are (decisions 4.11)."""
+        kept, root = self.post(), self.post()
+        reply = self.post(root)
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            connection.execute("INSERT INTO expired_thread (root_id) VALUES (?)", (root.id,))
+        for view in (View(), View(None, 1, frozenset({99}), frozenset({"nobody"}))):
+            self.assert_shown(self.page(view), (kept, 0))
+            self.assert_shown(self.page(view, after=0), (kept, 0))
+            self.assertEqual(self.below(root, view), [])
+            self.assertEqual(self.counts(view, Backlog(1, 0), Backlog(1, 0, root.id)), [1, 0])
+            self.assertIsNone(self.result(self.storage.message(reply.id, view)))
+            self.assertIsNone(self.result(self.storage.seen_ancestor(reply.id, view)))
+        self.assertEqual(self.result(self.storage.channels_of([root.id, reply.id])), {})
+        self.assert_refused(self.storage.append_message(self.new(root)), UnknownParent)
+        self.assert_refused(self.storage.delete_message(reply.id, b"", NOON_MS, ""), UnknownMessage)
+
+
+class SQLiteStorageTests(SQLiteTestCase, contract.StorageContract):
+    """``SQLiteStorage``: the contract, and what only a file can promise."""
 
     def test_private(self) -> None:
         """No other user of the machine can read the database, its log included."""

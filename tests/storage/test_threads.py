@@ -13,7 +13,7 @@ TOP = 100
 
 
 def reply(message_id: int, parent_id: int) -> Message:
-    return Message(message_id, 1, parent_id, TOP, "anna", 1, b"", 0)
+    return Message(message_id, 1, parent_id, TOP, None, "anna", 0, 1, b"", 0)
 
 
 @st.composite

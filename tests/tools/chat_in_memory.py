@@ -59,7 +59,8 @@ def news(message: MessageEntry) -> wire.NewMessage:
 class ChatInMemory:
     """Channels and messages of a server; ``endpoint`` leads to it.
 
-    ``refusals`` makes it answer messages of some types with ERROR, whatever they ask for.
+    ``hidden`` channels are in no list. ``refusals`` makes it answer messages of some types with ERROR, whatever they
+    ask for.
     """
 
     def __init__(self) -> None:
@@ -68,6 +69,7 @@ class ChatInMemory:
             SubchannelEntry(subchannel_id=3, name="web", description="", type=FORUM, retention_hours=0)
         ]
         self.messages: list[MessageEntry] = []
+        self.hidden: set[int] = set()
         self.names_taken: set[str] = set()
         self.refusals: dict[type[Message], wire.Error] = {}
         self.thread_limit = 50
@@ -109,7 +111,7 @@ class ChatInMemory:
                 return self._subscribe(message)
 
     def _misplaced(self, asked: wire.ListMessages) -> Message | None:
-        if asked.channel_id not in {1, 2, 3, *(each.channel_id for each in self.channels)}:
+        if asked.channel_id not in {1, 2, 3, *self.hidden, *(each.channel_id for each in self.channels)}:
             return wire.Error(error_code=4001, message="Channel does not exist")
         if asked.parent_id is None:
             return None

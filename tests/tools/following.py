@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
 from superchat.client import ChatClient, connect_endpoint
 from superchat.client.protocol import EventListener
+from superchat.tools.cli_chat import Chat
+from superchat.tools.cli_human import HumanOutput
 from superchat.tools.cli_options import Options
-from superchat.tools.cli_output import HumanOutput
+from superchat.tools.cli_secrets import NoPassword
 from tests.tools.chat_in_memory import ChatInMemory
 
 
@@ -22,7 +24,7 @@ def options(
         host="localhost",
         port=6465,
         nickname=nickname,
-        login="tester",
+        system_user="tester",
         json=False,
         timeout_seconds=5.0,
         reconnect=reconnect,
@@ -32,11 +34,38 @@ def options(
     )
 
 
+class FakeKeyboard:
+    """Types what a test wants typed."""
+
+    def __init__(self, patient: bool = False) -> None:
+        self.chat: Chat | None = None
+        self.prompts: list[str] = []
+        self.returned: list[str] = []
+        self.secrets: list[str] = []
+        self.secrets_asked: list[str] = []
+        self._patient = patient
+
+    def start(self, chat: Chat) -> None:
+        self.chat = chat
+
+    def prompt(self, text: str) -> None:
+        self.prompts.append(text)
+
+    def gives_back(self, line: str) -> bool:
+        if not self._patient:
+            self.returned.append(line)
+        return not self._patient
+
+    def secret(self, prompt: str) -> Deferred[str]:
+        self.secrets_asked.append(prompt)
+        return succeed(self.secrets.pop(0)) if self.secrets else fail(NoPassword("no terminal"))
+
+
 class Situation:
     """A server in memory, a clock, and what was printed."""
 
-    def __init__(self) -> None:
-        self.chat = ChatInMemory()
+    def __init__(self, chat: ChatInMemory | None = None) -> None:
+        self.chat = ChatInMemory() if chat is None else chat
         self.clock = Clock()
         self.out: list[str] = []
         self.err: list[str] = []

@@ -10,27 +10,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.client import ConnectionClosed, connect_endpoint
-from superchat.tools.cli_ask import Declined, Questions, guest, indented, nickname_of
+from superchat.tools.cli_ask import Declined, Questions, indented
 from superchat.wire import messages as wire
 from tests.tools.chat_in_memory import ChatInMemory, channel, entry
 
 T = TypeVar("T")
-
-
-class NicknameTests(SynchronousTestCase):
-    """A nickname for those who did not choose one."""
-
-    def test_login_names(self) -> None:
-        """Login names become valid nicknames (decisions 2.1), if enough is left of them."""
-        self.assertEqual(nickname_of("alice"), "alice")
-        self.assertEqual(nickname_of("EXAMPLE\\jörg.müller"), "EXAMPLE-j-rg-m-ller")
-        self.assertEqual(nickname_of("a-very-long-login-name-indeed"), "a-very-long-login-na")
-        self.assertIsNone(nickname_of("a"))
-        self.assertIsNone(nickname_of("世界"))
-
-    def test_guest(self) -> None:
-        """A made-up one is valid."""
-        self.assertRegex(guest(), r"^guest-[0-9a-f]{4}$")
 
 
 class IndentedTests(SynchronousTestCase):
@@ -72,18 +56,6 @@ class QuestionsTests(SynchronousTestCase):
 
     def decline(self, question: Coroutine[Deferred[Any], Any, Any]) -> str:
         return str(self.failureResultOf(Deferred.fromCoroutine(question), Declined).value)
-
-    def test_chosen_nickname(self) -> None:
-        """A nickname that was asked for is taken, or the command fails with the server's words."""
-        self.assertEqual(self.answer(self.questions.introduce("alice", "root")), "alice")
-        self.chat.names_taken = {"alice"}
-        self.assertEqual(self.decline(self.questions.introduce("alice", "root")), "taken")
-
-    def test_derived_nickname(self) -> None:
-        """The login name gives way to a guest's if it is refused."""
-        self.assertEqual(self.answer(self.questions.introduce(None, "root")), "root")
-        self.chat.names_taken = {"root"}
-        self.assertRegex(self.answer(self.questions.introduce(None, "root")), "^guest-")
 
     def test_channel_names(self) -> None:
         """Channels go by name in any case, with or without #, by parent/name and by id."""

@@ -6,57 +6,10 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.tools.cli_ask import Declined
-from superchat.tools.cli_chat import NUMBERS_REMEMBERED, Chat, Numbers
+from superchat.tools.cli_chat import Chat
 from superchat.wire import messages as wire
 from tests.tools.chat_in_memory import entry, news
-from tests.tools.following import Situation, options
-
-
-class FakeKeyboard:
-    """Types what a test wants typed."""
-
-    def __init__(self, patient: bool = False) -> None:
-        self.chat: Chat | None = None
-        self.prompts: list[str] = []
-        self.returned: list[str] = []
-        self._patient = patient
-
-    def start(self, chat: Chat) -> None:
-        self.chat = chat
-
-    def prompt(self, text: str) -> None:
-        self.prompts.append(text)
-
-    def gives_back(self, line: str) -> bool:
-        if not self._patient:
-            self.returned.append(line)
-        return not self._patient
-
-
-class NumbersTests(SynchronousTestCase):
-    """Small numbers for messages."""
-
-    def test_numbers(self) -> None:
-        """Each message has its own number, which stays."""
-        numbers = Numbers()
-        self.assertEqual([numbers.give(500), numbers.give(700), numbers.give(500)], [1, 2, 1])
-        self.assertEqual((numbers.message("2"), numbers.message("[2]")), (700, 700))
-        self.assertEqual((numbers.of(700), numbers.of(900)), (2, None))
-
-    def test_nonsense(self) -> None:
-        """What is no number of a message is none."""
-        numbers = Numbers()
-        for text in ("", "0", "1", "-1", "x", "²", "[", "1" * 50):
-            self.assertIsNone(numbers.message(text), text)
-
-    def test_memory_is_bounded(self) -> None:
-        """The oldest numbers are forgotten, the others stay."""
-        numbers = Numbers()
-        for message_id in range(1, NUMBERS_REMEMBERED + 2):
-            numbers.give(message_id)
-        self.assertIsNone(numbers.message("1"))
-        self.assertEqual(numbers.message("2"), 2)
-        self.assertIsNone(numbers.of(1))
+from tests.tools.following import FakeKeyboard, Situation, options
 
 
 class ChatTests(SynchronousTestCase):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from superchat.tools.cli_chat import COMMANDS, HELP
-from superchat.tools.cli_options import build
-from superchat.tools.cli_output import JsonOutput
+from superchat.tools.cli_arguments import build
+from superchat.tools.cli_chat_commands import COMMANDS, HELP
+from superchat.tools.cli_json import JsonOutput
 from tests.tools.test_cli_output import say_everything
 
 MANUAL = Path(__file__).parents[2] / "docs" / "cli.md"

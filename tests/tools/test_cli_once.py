@@ -13,9 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.client import ServerRefused, connect_endpoint
 from superchat.tools.cli_ask import Questions
-from superchat.tools.cli_once import COMMANDS
+from superchat.tools.cli_commands import COMMANDS
+from superchat.tools.cli_human import HumanOutput
 from superchat.tools.cli_options import Options
-from superchat.tools.cli_output import HumanOutput
 from superchat.wire import messages as wire
 from superchat.wire.errors import Unencodable
 from tests.tools.chat_in_memory import ChatInMemory, entry

@@ -9,7 +9,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from superchat.tools.cli_output import Channel, HumanOutput, JsonOutput, Output, Shown
+from superchat.tools.cli_human import HumanOutput
+from superchat.tools.cli_json import JsonOutput
+from superchat.tools.cli_output import Account, Channel, Encryption, Output, Shown
 from superchat.wire import messages as wire
 from tests.tools.chat_in_memory import entry
 
@@ -87,6 +89,40 @@ class HumanTests(SynchronousTestCase):
             ],
         )
 
+    def test_private_messages(self) -> None:
+        """What others could have read or written is marked, and what cannot be read is not shown as a text."""
+        for encryption in Encryption:
+            self.output.message(entry(5, b"\xffhello"), Shown(channel="bob", is_private=True, encryption=encryption))
+        self.assertEqual(
+            self.out,
+            [
+                "00:05 private with bob ~bob: \\xffhello",
+                "00:05 private with bob ~bob: (not encrypted) \\xffhello",
+                "00:05 private with bob ~bob: (cannot be decrypted)",
+            ],
+        )
+
+    def test_conversation(self) -> None:
+        """A conversation tells the other's key, or that there is none; it is no result."""
+        ready = wire.DMReady(channel_id=9, other_nickname="bob", is_encrypted=False)
+        self.output.conversation(ready, "SHA256:abc")
+        self.output.conversation(ready, None)
+        self.assertEqual(self.out, [])
+        self.assertEqual(
+            self.err,
+            [
+                "* private conversation 9 with bob, encrypted; the other's key is SHA256:abc",
+                "* private conversation 9 with bob, NOT encrypted: the server can read it",
+            ],
+        )
+
+    def test_request(self) -> None:
+        """A request tells what can be done about encryption."""
+        for status in (0, 1, 2, 9):
+            self.output.request(wire.DMRequest(dm_channel_id=4, from_nickname="bob", encryption_status=status))
+        words = [line.removeprefix("4  bob  encryption ") for line in self.out]
+        self.assertEqual(words, ["impossible", "required", "optional", "unknown"])
+
     def test_errors(self) -> None:
         """Errors and notices are no results."""
         self.output.error("refused", "no", 3000)
@@ -97,11 +133,11 @@ class HumanTests(SynchronousTestCase):
         """Wherever a server or a user can put text, control characters are shown and not sent."""
         say_everything(self.output, EVIL)
         self.assertEqual([line for line in self.out + self.err if not line.isprintable()], [])
-        self.assertEqual(len([line for line in self.out + self.err if "\\x1b" in line]), 10)
+        self.assertEqual(len([line for line in self.out + self.err if "\\x1b" in line]), 19)
 
 
 def say_everything(output: Output, text: str) -> None:
-    """Print ten things that hold ``text``."""
+    """Print nineteen things that hold ``text``."""
     content = text.encode("utf-8", "surrogateescape")
     message = entry(5, content, author=text)
     output.message(message, Shown(channel=text))
@@ -118,8 +154,27 @@ def say_everything(output: Output, text: str) -> None:
     output.channels([Channel(1, text, True, text)])
     output.users([wire.UserListEntry(nickname=text, is_registered=False, online=True)])
     output.users([wire.ChannelUserEntry(session_id=1, nickname=text, is_registered=True, user_flags=0)])
+    output.account(Account(text, 1, True, False, text))
+    output.created(Channel(1, text), text)
+    output.done(text)
+    output.banned(1, text)
+    output.bans([ban(text)])
+    output.unread([(Channel(1, text), 2)])
+    output.request(
+        wire.DMRequest(dm_channel_id=1, from_nickname=text, encryption_status=1)
+    )
+    for key in (None, text):
+        output.conversation(wire.DMReady(channel_id=1, other_nickname=text, is_encrypted=False), key)
+    output.message(message, Shown(channel=text, is_private=True, encryption=Encryption.CLEAR))
     output.notice(text)
     output.error("refused", text, 3000)
+
+
+def ban(text: str) -> wire.BanEntry:
+    """A ban that holds ``text``."""
+    return wire.BanEntry(
+        ban_id=1, ban_type=text, nickname=text, reason=text, shadowban=True, banned_at=0, banned_until=1, banned_by=text
+    )
 
 
 class JsonTests(SynchronousTestCase):
@@ -153,8 +208,17 @@ class JsonTests(SynchronousTestCase):
                 "reply_count": 0,
                 "content": "hi",
                 "channel": "general",
+                "encryption": None,
             },
         )
+
+    def test_private_message(self) -> None:
+        """How a private message came is a word."""
+        words = []
+        for encryption in (None, *Encryption):
+            self.output.message(entry(1, "hi"), Shown(encryption=encryption))
+            words.append(self.last()["encryption"])
+        self.assertEqual(words, [None, "sealed", "clear", "broken"])
 
     def test_content_that_is_no_text(self) -> None:
         """Bytes that are no UTF-8 can be had exactly."""
@@ -178,7 +242,7 @@ class JsonTests(SynchronousTestCase):
     def test_one_line_each(self) -> None:
         """Whatever a text holds, an object is one line of plain ASCII."""
         say_everything(self.output, EVIL + "\n\u2028\udcff世")
-        self.assertEqual(len(self.out + self.err), 10)
+        self.assertEqual(len(self.out + self.err), 20)
         for line in self.out + self.err:
             self.assertTrue(line.isascii() and line.isprintable(), line)
             json.loads(line)
@@ -190,6 +254,10 @@ class JsonTests(SynchronousTestCase):
         types = [json.loads(line)["type"] for line in self.out]
         self.assertEqual(
             types,
-            ["message", "thread", "edited", "deleted", "presence", "channel", "user", "user", "posted"],
+            [
+                *("message", "thread", "edited", "deleted", "presence", "channel", "user", "user"),
+                *("account", "created", "done", "banned", "ban", "unread", "request"),
+                *("conversation", "conversation", "message", "posted"),
+            ],
         )
         self.assertEqual(self.last()["message_id"], str(2**60))

@@ -12,6 +12,7 @@ from twisted.internet.testing import MemoryReactor
 from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.tools.cli_chat import Chat
+from superchat.tools.cli_secrets import NoPassword
 from superchat.tools.cli_terminal import ERASE_ROW, PASTE_OFF, PASTE_ON, PlainKeyboard, Terminal
 
 
@@ -93,6 +94,10 @@ class PlainKeyboardTests(SynchronousTestCase):
         self.end()
         self.assertTrue(self.listener.ended)
 
+    def test_secret(self) -> None:
+        """A script is not asked for passwords."""
+        self.assertIn("--password-file", str(self.failureResultOf(self.keyboard.secret("?"), NoPassword).value))
+
     def test_endless_line(self) -> None:
         """A line without end costs bounded memory and does not end the conversation."""
         for _ in range(3):
@@ -150,7 +155,7 @@ class TerminalTests(SynchronousTestCase):
         self.assertEqual(self.listener.lines, ["é世"])
 
     def test_keys(self) -> None:
-        """Cursor keys in both notations, Home, End, Delete, Alt and Ctrl combinations work."""
+        """Cursor keys in both notations, Home, End, Delete, Alt and Ctrl combinations work, others do nothing."""
         for keys, expected in {
             b"abc\x1b[D\x7f": "ac",
             b"abc\x1bOD\x7f": "ac",
@@ -160,6 +165,7 @@ class TerminalTests(SynchronousTestCase):
             b"one two\x17": "one ",
             b"one two\x1b[1;5D\x15": "two",
             b"abc\x1b[5;9~\x1b[99~d": "abcd",
+            b"ab\x1b[15~\x1bOPc": "abc",
         }.items():
             self.press(keys)
             self.assertEqual(self.row(), f"bob> {expected}", keys)
@@ -177,6 +183,30 @@ class TerminalTests(SynchronousTestCase):
         self.assertFalse(self.listener.ended)
         self.press(b"\r")
         self.assertEqual(self.listener.lines, ["one\ntwo"])
+
+    def test_secret(self) -> None:
+        """A password is asked for in place of the line, is not drawn, not posted and not in the history."""
+        self.press(b"half a line")
+        told = self.terminal.secret("password: ")
+        self.assertEqual(self.row(), "password: ")
+        count = len(self.written)
+        self.press(b"hunterx\x7f2")
+        self.terminal.print("00:05 bob: hi")
+        self.assertNotIn("hunter", "".join(self.written))
+        self.assertEqual({each.rpartition(ERASE_ROW)[2] for each in self.written[count:]}, {"password: \r\x1b[10C"})
+        self.press(b"\r")
+        self.assertEqual(self.successResultOf(told), "hunter2")
+        self.assertEqual(self.row(), "bob> half a line")
+        self.press(b"\x15\x1b[A")
+        self.assertEqual(self.row(), "bob> ")
+        self.assertEqual(self.listener.lines, [])
+
+    def test_secret_keys(self) -> None:
+        """Ctrl-U begins anew, arrows do nothing, a pasted line end is left out, Ctrl-D ends like Enter."""
+        told = self.terminal.secret("password: ")
+        self.press("wrong\x15gr\x1b[A\x1b[1;5Dü\x1b[200~n\x1b[201~\x04".encode())
+        self.assertEqual(self.successResultOf(told), "grün")
+        self.assertFalse(self.listener.ended)
 
     def test_end(self) -> None:
         """Ctrl-D leaves on an empty line, and deletes on others."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final
 
 import attrs
 
+from superchat.chat.membership import Membership
 from superchat.chat.pages import fitting
 from superchat.chat.presence import Presence
 from superchat.chat.registry import ChannelRegistry
 from superchat.chat.session import Session
-from superchat.errors import Refused
+from superchat.errors import Declined, Refused
 from superchat.model import Channel
 from superchat.wire.errors import ErrorCode
 from superchat.wire.messages import (
@@ -35,9 +36,13 @@ _LONGEST_LIST: Final = 65535
 
 
 class ChannelDirectory:
-    """All channels in memory, by id. A subchannel is a channel whose parent is set (decisions 4.2)."""
+    """All channels in memory, by id. A subchannel is a channel whose parent is set (decisions 4.2).
+
+    Direct conversations are among them, but for whoever does not take part they do not exist (decisions 3.2).
+    """
 
     def __init__(self) -> None:
+        self.membership = Membership()
         self._by_id: dict[int, Channel] = {}
         self._children: dict[int, dict[int, Channel]] = {}
 
@@ -54,13 +59,32 @@ class ChannelDirectory:
     def __contains__(self, channel_id: int) -> bool:
         return channel_id in self._by_id
 
-    def find(self, channel_id: int, subchannel_id: int | None = None) -> Channel:
+    def get(self, channel_id: int) -> Channel | None:
+        """The channel, subchannel or direct conversation with this id, whoever asks."""
+        return self._by_id.get(channel_id)
+
+    def remove(self, channel_id: int) -> None:
+        """Forget a channel that is gone; its subchannels must be gone already."""
+        channel = self._by_id.pop(channel_id)
+        if channel.parent_id is not None:
+            siblings = self._children[channel.parent_id]
+            del siblings[channel_id]
+            if not siblings:
+                del self._children[channel.parent_id]
+        self.membership.forget(channel_id)
+
+    def admits(self, session: Session, channel: Channel) -> bool:
+        """Whether a channel exists for *session* (decisions 3.2)."""
+        return not channel.is_direct or self.membership.role(session, channel.id) is not None
+
+    def find(self, session: Session, channel_id: int, subchannel_id: int | None = None) -> Channel:
         """The place named by a channel's own id, or by (parent, subchannel); both are the same (decisions 4.2).
 
-        Raises `Refused`: 4001 for an unknown channel, 4004 for a subchannel that is not in it.
+        Raises `Refused`: 4001 for a channel that does not exist for *session*, 4004 for a subchannel that is not
+        in it.
         """
         channel = self._by_id.get(channel_id)
-        if channel is None:
+        if channel is None or not self.admits(session, channel):
             raise Refused(ErrorCode.CHANNEL_NOT_FOUND, "Channel does not exist")
         if subchannel_id is None or subchannel_id == channel_id:
             return channel
@@ -73,8 +97,12 @@ class ChannelDirectory:
         """The channels that are no subchannels, with an id above *after_id*, ascending."""
         for channel_id in sorted(self._by_id):
             channel = self._by_id[channel_id]
-            if channel_id > after_id and channel.parent_id is None:
+            if channel_id > after_id and channel.parent_id is None and not channel.is_direct:
                 yield channel
+
+    def expiring(self) -> list[Channel]:
+        """All places that do not keep their messages for ever, of whatever kind (decisions 4.11)."""
+        return [channel for channel in self._by_id.values() if channel.retention_hours > 0]
 
     def subchannel_count(self, channel_id: int) -> int:
         """How many subchannels a channel has."""
@@ -92,6 +120,8 @@ class Channels:
     directory: ChannelDirectory
     registry: ChannelRegistry
     presence: Presence
+    end_direct: Callable[[Session, int], Awaitable[None] | None]
+    """Has a session leave a direct conversation for good; None when that is none of its own."""
 
     def list_channels(self, session: Session, message: ListChannels) -> None:
         """wire 0x04: ascending id, cursor by id, limit 0 = all (decisions 4.1)."""
@@ -101,7 +131,8 @@ class Channels:
 
     def get_subchannels(self, session: Session, message: GetSubchannels) -> None:
         """wire 0x15: by name; 4001 for an unknown channel."""
-        if message.channel_id not in self.directory:
+        channel = self.directory.get(message.channel_id)
+        if channel is None or not self.directory.admits(session, channel):
             raise Refused(ErrorCode.CHANNEL_NOT_FOUND, "Channel not found")
         entries = map(_subchannel_entry, self.directory.subchannels(message.channel_id)[:_LONGEST_LIST])
         session.reply(SubchannelList(channel_id=message.channel_id, subchannels=tuple(fitting(entries))))
@@ -109,10 +140,9 @@ class Channels:
     def join(self, session: Session, message: JoinChannel) -> None:
         """wire 0x05: at most one joined channel; joining another one leaves the first (reference 2.2)."""
         try:
-            place = self.directory.find(message.channel_id, message.subchannel_id)
+            place = self.directory.find(session, message.channel_id, message.subchannel_id)
         except Refused:
-            session.reply(JoinResponse(success=False, channel_id=message.channel_id, message="Channel not found"))
-            return
+            raise Declined(ErrorCode.CHANNEL_NOT_FOUND, "Channel not found") from None
         if session.joined is not None and session.joined != place.id:
             self.presence.left(session, session.joined)
         self.presence.entering(session, place.id)
@@ -127,23 +157,28 @@ class Channels:
         )
         self.presence.joined(session, place.id)
 
-    def leave(self, session: Session, message: LeaveChannel) -> None:
-        """wire 0x06: channel_id 0 means whatever is joined."""
+    def leave(self, session: Session, message: LeaveChannel) -> Awaitable[None] | None:
+        """wire 0x06: channel_id 0 means whatever is joined; *permanent* ends a direct conversation, joined or not."""
         joined = session.joined
+        if message.permanent:
+            place_id = self._place_id(session, message) if message.channel_id else joined
+            ending = None if place_id is None else self.end_direct(session, place_id)
+            if ending is not None:
+                return ending
         if joined is None:
-            session.reply(_not_left(message, "Not currently joined to any channel"))
-        elif message.channel_id and self._place_id(message) != joined:
-            session.reply(_not_left(message, "Session is not joined to the requested channel"))
-        else:
-            session.reply(LeaveResponse(success=True, channel_id=joined, message="Left channel"))
-            self.presence.left(session, joined)
-            self.registry.leave(session)
+            raise Declined(ErrorCode.INVALID_INPUT, "Not currently joined to any channel")
+        if message.channel_id and self._place_id(session, message) != joined:
+            raise Declined(ErrorCode.INVALID_INPUT, "Session is not joined to the requested channel")
+        session.reply(LeaveResponse(success=True, channel_id=joined, message="Left channel"))
+        self.presence.left(session, joined)
+        self.registry.leave(session)
+        return None
 
     def list_users(self, session: Session, message: ListChannelUsers) -> None:
         """wire 0x17: the sessions that have joined, sorted by nickname, no empty names (decisions 5.2)."""
         if not message.channel_id:
             raise Refused(ErrorCode.CHANNEL_NOT_FOUND, "Channel not found")
-        place = self.directory.find(message.channel_id, message.subchannel_id)
+        place = self.directory.find(session, message.channel_id, message.subchannel_id)
         named = [other for other in self.registry.joined(place.id) if other.nickname is not None]
         named.sort(key=lambda other: (other.nickname or "", other.id))
         session.reply(
@@ -154,9 +189,9 @@ class Channels:
             )
         )
 
-    def _place_id(self, message: LeaveChannel) -> int | None:
+    def _place_id(self, session: Session, message: LeaveChannel) -> int | None:
         try:
-            return self.directory.find(message.channel_id, message.subchannel_id).id
+            return self.directory.find(session, message.channel_id, message.subchannel_id).id
         except Refused:
             return None
 
@@ -175,7 +210,13 @@ class Channels:
         )
 
 
-def _not_left(message: LeaveChannel, text: str) -> LeaveResponse:
+def not_joined(message: JoinChannel, text: str) -> JoinResponse:
+    """How JOIN_CHANNEL is declined."""
+    return JoinResponse(success=False, channel_id=message.channel_id, message=text)
+
+
+def not_left(message: LeaveChannel, text: str) -> LeaveResponse:
+    """How LEAVE_CHANNEL is declined."""
     return LeaveResponse(success=False, channel_id=message.channel_id, message=text)
 
 
@@ -193,7 +234,7 @@ def _roster_entry(session: Session) -> ChannelUserEntry:
     return ChannelUserEntry(
         session_id=session.id,
         nickname=session.nickname or "",
-        is_registered=False,
-        user_id=None,
-        user_flags=0,
+        is_registered=session.account is not None,
+        user_id=session.account_id,
+        user_flags=session.user_flags,
     )

@@ -9,7 +9,7 @@ import attrs
 
 from superchat.chat.deliveries import Deliveries
 
-CloseCause = Literal["client", "shutdown", "timeout", "protocol", "slow", "refused"]
+CloseCause = Literal["client", "shutdown", "timeout", "protocol", "slow", "refused", "banned", "deleted", "password"]
 """Why a session ended: the peer left, or the server said why (decisions 1.7)."""
 
 Transport = Literal["tcp", "websocket"]

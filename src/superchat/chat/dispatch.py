@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from enum import IntEnum
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -10,29 +11,79 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from superchat.chat.attempts import Attempts
 from superchat.chat.counters import OTHER_TYPE, Counters
 from superchat.chat.session import Session
-from superchat.errors import Refused
-from superchat.storage.interface import StorageError
+from superchat.errors import Declined, Refused
+from superchat.storage.errors import StorageError
 from superchat.wire.errors import ErrorCode, Malformed, Unsupported
-from superchat.wire.messages import GetSubchannels
 from superchat.wire.records import Message
 
 Event: TypeAlias = Message | Malformed | Unsupported
 Verb: TypeAlias = Callable[[Session, Any], Awaitable[None] | None]
 
-_MALFORMED_TEXTS: Final = {GetSubchannels.NAME: "Invalid request format"}
-"""Where the reference has another text than elsewhere (reference 2.2)."""
+UNSUPPORTED: Final = "Unsupported message type"
+UNREADABLE: Final = "Invalid message format"
+UNREADABLE_REQUEST: Final = "Invalid request format"
+
+
+class Role(IntEnum):
+    """What a session is, each with the rights of those below it (decisions 3.4)."""
+
+    ANYONE = 0
+    NAMED = 1  # has a nickname
+    REGISTERED = 2
+    MODERATOR = 3
+    ADMIN = 4
+
+
+def role_of(session: Session) -> Role:
+    """The highest role that a session has; rights hang on its account's flags (decisions 2.4)."""
+    if session.is_admin:
+        return Role.ADMIN
+    if session.moderates:
+        return Role.MODERATOR
+    if session.account is not None:
+        return Role.REGISTERED
+    return Role.ANYONE if session.nickname is None else Role.NAMED
+
+
+@attrs.frozen
+class Refusal:
+    """What a session is told; *kind* `Declined` when the message has an answer of its own for that."""
+
+    code: ErrorCode
+    text: str
+    kind: type[Refused] = Refused
+
+    def error(self) -> Refused:
+        """An exception for one use: one that is raised again keeps what it met alive."""
+        return self.kind(self.code, self.text)
+
+
+@attrs.frozen
+class Need:
+    """The *role* that a message needs; without it the session is told *refusal*, whatever else is wrong."""
+
+    role: Role
+    refusal: Refusal
 
 
 @attrs.frozen
 class Command:
-    """How a message is answered: by *verb*, if the session has a nickname (or else ERROR *nickname* says so), and
-    within the message rate when it is *rated* (decisions 3.1, 4.10)."""
+    """How a message is answered: by *verb*, if the session has what it needs (decisions 3.1).
+
+    *rated* messages count against the message rate (decisions 4.10). *decline* phrases a `Declined` as the answer
+    that says so; without one it is an ERROR. *unreadable* says that the payload could not be read; it *comes_first*
+    where the reference looks at the payload before it looks at the session (reference 2.2).
+    """
 
     verb: Verb
-    nickname: ErrorCode | None = None
+    needs: Need | None = None
     rated: bool = False
+    decline: Callable[[Any, str], Message] | None = None
+    unreadable: Refusal = Refusal(ErrorCode.INVALID_FORMAT, UNREADABLE)
+    comes_first: bool = False
 
 
 class Dispatcher:
@@ -45,17 +96,25 @@ class Dispatcher:
         commands: Mapping[type[Message], Command],
         clock: IReactorTime,
         counters: Counters,
+        account_posts: Attempts,
         message_rate: int,
         activity: Logger,
     ) -> None:
         self._commands = commands
         self._clock = clock
         self._counters = counters
+        self._account_posts = account_posts
         self._message_rate = message_rate
+        self._by_name = {kind.NAME: command for kind, command in commands.items()}
         self._activity = activity
 
     def handle(self, session: Session, event: Event) -> Deferred[None] | None:
-        """Answer *event*; the Deferred fires when the answer is complete, None means that it is already."""
+        """Answer *event*; the Deferred fires when the answer is complete, None means that it is already.
+
+        A session that is over is neither answered nor obeyed.
+        """
+        if session.closed:
+            return None
         if not isinstance(event, Message):
             self._counters.received[OTHER_TYPE if isinstance(event, Unsupported) else event.name] += 1
             self._refuse_event(session, event)
@@ -73,10 +132,9 @@ class Dispatcher:
     def _run(self, session: Session, message: Message) -> Awaitable[None] | None:
         command = self._commands.get(type(message))
         if command is None:
-            raise Refused(ErrorCode.UNSUPPORTED_VERSION, "Unsupported message type")
-        if command.nickname is not None and session.nickname is None:
-            raise Refused(command.nickname, "Nickname required. Use SET_NICKNAME first.")
-        if command.rated and not session.posts.take(self._clock.seconds()):
+            raise Refused(ErrorCode.UNSUPPORTED_VERSION, UNSUPPORTED)
+        _check(session, command)
+        if command.rated and not self._may_post(session):
             raise self._rate_exceeded(session)
         return command.verb(session, message)
 
@@ -91,7 +149,7 @@ class Dispatcher:
 
     def _answer_failure(self, session: Session, message: Message, error: Exception) -> None:
         if isinstance(error, Refused):
-            session.refuse(error.code, error.text)
+            _refuse(session, self._commands.get(type(message)), message, error)
         elif isinstance(error, StorageError):
             self._log.error("database error in {type}: {error}", type=message.NAME, error=error)
             session.refuse(ErrorCode.DATABASE_ERROR, "Database error")
@@ -100,10 +158,28 @@ class Dispatcher:
             session.refuse(ErrorCode.INTERNAL_ERROR, "Internal error")
 
     def _refuse_event(self, session: Session, event: Malformed | Unsupported) -> None:
+        """What a message needs is checked first even when it cannot be read (reference 2.1, 2.4)."""
         if isinstance(event, Unsupported):
-            session.refuse(event.error_code, "Unsupported message type")
-        else:
-            session.refuse(event.error_code, _MALFORMED_TEXTS.get(event.name, "Invalid message format"))
+            session.refuse(event.error_code, UNSUPPORTED)
+            return
+        command = self._by_name.get(event.name)
+        if command is None:
+            session.refuse(ErrorCode.UNSUPPORTED_VERSION, UNSUPPORTED)
+            return
+        try:
+            if not command.comes_first:
+                _check(session, command)
+            raise command.unreadable.error()
+        except Refused as refused:
+            _refuse(session, command, None, refused)
+
+    def _may_post(self, session: Session) -> bool:
+        """An account has one rate, however many sessions it has had; the anonymous each have their session's
+        (decisions 4.10)."""
+        now = self._clock.seconds()
+        if session.account is None:
+            return session.posts.take(now)
+        return self._account_posts.take(session.account.id, now)
 
     def _rate_exceeded(self, session: Session) -> Refused:
         """Both of the monitoring guide's searches find the line (decisions 4.10)."""
@@ -115,3 +191,17 @@ class Dispatcher:
             rate=rate,
         )
         return Refused(ErrorCode.MESSAGE_RATE_LIMIT, f"Message rate limit exceeded ({rate} per minute)")
+
+
+def _check(session: Session, command: Command) -> None:
+    """Raise what *command* has to say to a session without the role that it needs."""
+    if command.needs is not None and role_of(session) < command.needs.role:
+        raise command.needs.refusal.error()
+
+
+def _refuse(session: Session, command: Command | None, message: Message | None, refused: Refused) -> None:
+    """Answer a refusal: as the message's own answer if it has one, and the refusal may be one; else as an ERROR."""
+    answer = None
+    if command is not None and command.decline is not None and isinstance(refused, Declined):
+        answer = command.decline(message, refused.text)
+    session.refuse(refused.code, refused.text, answer)

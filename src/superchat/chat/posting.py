@@ -1,45 +1,50 @@
-"""Posting and deleting messages, and who hears of it."""
+"""Posting messages, and who hears of it."""
 
 from __future__ import annotations
 
 import re
-from itertools import chain
+from collections.abc import Collection
 from typing import Final
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from superchat.chat.broadcasts import Broadcasts
+from superchat.chat.broadcasts import Broadcasts, Kind
 from superchat.chat.channels import ChannelDirectory
 from superchat.chat.counters import Counters
-from superchat.chat.reading import entry_fields
+from superchat.chat.reading import entry_fields, shown
 from superchat.chat.registry import ChannelRegistry
 from superchat.chat.session import Session
+from superchat.chat.visibility import Visibility, no_such_message, wrote
 from superchat.errors import Refused
-from superchat.model import Message, NewMessage
-from superchat.storage.interface import (
-    AlreadyDeleted,
-    ForeignParent,
-    IStorage,
-    UnknownMessage,
-    UnknownParent,
-)
+from superchat.model import Channel, Message, NewMessage
+from superchat.storage.errors import ForeignParent, UnknownChannel, UnknownParent
+from superchat.storage.interface import IStorage
 from superchat.wire import messages as wire
 from superchat.wire.errors import ErrorCode
-from superchat.wire.records import Message as WireMessage
 
 _CHAT: Final = 0
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def clean(content: bytes, longest: int) -> bytes:
-    """The content as it is stored: UTF-8 without control characters other than newline and tab (decisions 4.4).
-
-    Raises `Refused`: 6000 when nothing is left or it is not UTF-8, 6001 when it has more than *longest* bytes.
-    """
+def check_length(content: bytes, longest: int) -> None:
+    """Raise `Refused` for content that nobody may write (decisions 4.4): 6000 when it is empty, 6001 when it has more
+    than *longest* bytes."""
+    if not content:
+        raise Refused(ErrorCode.INVALID_INPUT, "Message must not be empty")
     if len(content) > longest:
         raise Refused(ErrorCode.MESSAGE_TOO_LONG, f"Message too long (max {longest} bytes)")
+
+
+def clean(content: bytes, place: Channel) -> bytes:
+    """The content as it is stored: UTF-8 without control characters other than newline and tab (decisions 4.4).
+
+    In a direct conversation it is opaque, perhaps ciphertext, and stays as it is. Raises `Refused`: 6000 when it is
+    not UTF-8, or nothing is left.
+    """
+    if place.is_direct:
+        return content
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
@@ -47,17 +52,30 @@ def clean(content: bytes, longest: int) -> bytes:
     if _CONTROLS.search(text):
         text = _CONTROLS.sub("", text)
         content = text.encode()
-    if not content:
-        raise Refused(ErrorCode.INVALID_INPUT, "Message must not be empty")
+    check_length(content, len(content))
     return content
+
+
+def foreign_parent() -> Refused:
+    """What is said of a parent that is somewhere else (decisions 4.5)."""
+    return Refused(ErrorCode.INVALID_INPUT, "Parent message is in another channel")
+
+
+@attrs.frozen
+class _Withheld:
+    """A parent that strangers must not know of: for them, the nearest above it that they may see stands in."""
+
+    parent: Message
+    stand_in_id: int
 
 
 @attrs.frozen
 class Posting:
-    """POST_MESSAGE and DELETE_MESSAGE. Nothing is confirmed or told before it is committed (decisions 4.6)."""
+    """POST_MESSAGE. Nothing is confirmed or told before it is committed (decisions 4.6)."""
 
     storage: IStorage
     directory: ChannelDirectory
+    visibility: Visibility
     registry: ChannelRegistry
     clock: IReactorTime
     counters: Counters
@@ -68,91 +86,86 @@ class Posting:
     async def post(self, session: Session, message: wire.PostMessage) -> None:
         """wire 0x0A: the author gets MESSAGE_POSTED before anybody gets NEW_MESSAGE."""
         received = self.clock.seconds()
-        content = clean(message.content, self.longest_message)
-        place = self.directory.find(message.channel_id, message.subchannel_id)
+        check_length(message.content, self.longest_message)
+        place = self.directory.find(session, message.channel_id, message.subchannel_id)
+        content = clean(message.content, place)
         parent_id = message.parent_id or None
-        if parent_id is not None and place.channel_type == _CHAT:
-            raise Refused(ErrorCode.INVALID_INPUT, "Chat channels do not support threaded replies")
+        withheld = None
+        if parent_id is not None:
+            if place.channel_type == _CHAT:
+                raise Refused(ErrorCode.INVALID_INPUT, "Chat channels do not support threaded replies")
+            if self.visibility.withholds:
+                withheld = await self._withheld(session, place, parent_id)
+                if session.closed:
+                    return
         draft = NewMessage(
             channel_id=place.id,
             parent_id=parent_id,
             author_nickname=session.nickname or "",
             author_session=session.key,
+            author_id=session.account_id,
+            author_flags=session.user_flags,
             content=content,
             created_at=int(received * 1000),
         )
-        try:
-            stored: Message = await self.storage.append_message(draft)
-        except UnknownParent as error:
-            raise Refused(ErrorCode.MESSAGE_NOT_FOUND, "Message not found") from error
-        except ForeignParent as error:
-            raise Refused(ErrorCode.INVALID_INPUT, "Parent message is in another channel") from error
+        stored = await self._append(session, draft)
         self.activity.info(
-            "~{nickname} POST_MESSAGE channel={channel} message={message} bytes={bytes}",
-            nickname=stored.author_nickname,
+            "{name} POST_MESSAGE channel={channel} message={message} bytes={bytes}",
+            name=shown(stored),
             channel=stored.channel_id,
             message=stored.id,
             bytes=len(content),
         )
         session.reply(wire.MessagePosted(success=True, message_id=stored.id, message="Message posted"))
-        self._broadcast(stored, received)
+        self._broadcast(stored, withheld, received)
 
-    async def delete(self, session: Session, message: wire.DeleteMessage) -> None:
-        """wire 0x0C: only the session that posted it may delete an anonymous message (decisions 3.3)."""
-        stored: Message | None = await self.storage.message(message.message_id)
-        if stored is None:
-            raise Refused(ErrorCode.MESSAGE_NOT_FOUND, "Message not found")
-        if stored.author_session != session.key:
-            raise Refused(ErrorCode.PERMISSION_DENIED, "You can only delete your own messages")
-        name = f"~{session.nickname}"
+    async def _append(self, session: Session, draft: NewMessage) -> Message:
         try:
-            tombstone: Message = await self.storage.delete_message(
-                stored.id, f"[deleted by {name}]".encode(), self._now_ms(), name
-            )
-        except UnknownMessage as error:
-            raise Refused(ErrorCode.MESSAGE_NOT_FOUND, "Message not found") from error
-        except AlreadyDeleted as error:
-            raise Refused(ErrorCode.INVALID_INPUT, "Message is already deleted") from error
-        self.activity.info(
-            "{name} DELETE_MESSAGE channel={channel} message={message}",
-            name=name,
-            channel=tombstone.channel_id,
-            message=tombstone.id,
-        )
-        notice = wire.MessageDeleted(
-            success=True,
-            message_id=tombstone.id,
-            deleted_at=tombstone.deleted_at,
-            message=tombstone.content,
-        )
-        session.reply(notice)
-        self._tell_others(session, tombstone, notice)
+            stored: Message = await self.storage.append_message(draft)
+        except (UnknownParent, ForeignParent) as error:
+            assert draft.parent_id is not None
+            # Asked in either case: time does not tell a message that must not be known from one that is not there.
+            await self.visibility.existing(session, draft.parent_id)
+            raise (no_such_message() if isinstance(error, UnknownParent) else foreign_parent()) from error
+        except UnknownChannel as error:
+            raise Refused(ErrorCode.CHANNEL_NOT_FOUND, "Channel does not exist") from error
+        return stored
 
-    def _broadcast(self, message: Message, received: float) -> None:
+    async def _withheld(self, session: Session, place: Channel, parent_id: int) -> _Withheld | None:
+        """Whether the reply is to something that only some may see. Raises `Refused` when the author may not.
+
+        This is asked before the message gets its id, so that broadcasts keep the order of the ids (decisions 4.6).
+        """
+        parent = await self.visibility.existing(session, parent_id)
+        if parent.channel_id != place.id:
+            raise foreign_parent()
+        stand_in_id: int | None = await self.storage.seen_ancestor(parent_id, self.visibility.strangers)
+        return None if stand_in_id in (None, parent_id) else _Withheld(parent, stand_in_id)
+
+    def _broadcast(self, message: Message, withheld: _Withheld | None, received: float) -> None:
         """Roots go to the channel's subscribers, replies to the thread's (reference section 4)."""
         started = self.clock.seconds()
-        news = wire.NewMessage(**entry_fields(message))
         channel_id, root_id = message.channel_id, message.root_id
-        counters = self.counters
         if message.parent_id is None:
-            number = self.registry.publish(self.registry.subscribers(channel_id), news)
-            counters.channel_deliveries.add(channel_id, channel_id, None, number)
-            self.broadcasts.published("channel", number, received, started)
+            number = self._publish(self.registry.subscribers(channel_id), message, withheld)
+            self.counters.channel_deliveries.add(channel_id, channel_id, None, number)
+            kind: Kind = "channel"
         else:
-            number = self.registry.publish(self.registry.thread_subscribers(root_id), news)
-            counters.thread_deliveries.add(root_id, channel_id, root_id, number)
-            self.broadcasts.published("thread", number, received, started)
-        counters.broadcasts += 1
-        counters.deliveries += number
+            number = self._publish(self.registry.thread_subscribers(root_id), message, withheld)
+            self.counters.thread_deliveries.add(root_id, channel_id, root_id, number)
+            kind = "thread"
+        self.broadcasts.published(kind, number, received, started)
+        self.counters.broadcasts += 1
+        self.counters.deliveries += number
 
-    def _tell_others(self, actor: Session, message: Message, notice: WireMessage) -> None:
-        """Once to everyone else joined, subscribed to the channel, or subscribed to the thread (decisions 4.8)."""
-        audience = chain(
-            self.registry.audience(message.channel_id), self.registry.thread_subscribers(message.root_id)
-        )
-        recipients = dict.fromkeys(audience)
-        recipients.pop(actor, None)
-        self.registry.publish(recipients, notice)
-
-    def _now_ms(self) -> int:
-        return int(self.clock.seconds() * 1000)
+    def _publish(self, listeners: Collection[Session], message: Message, withheld: _Withheld | None) -> int:
+        """Tell those of *listeners* who may know of *message*; a new one has no replies yet (decisions 7.2)."""
+        recipients = self.visibility.audience(listeners, message, hidden=False)
+        fields = entry_fields(message)
+        if withheld is None:
+            return self.registry.publish(recipients, wire.NewMessage(**fields))
+        insiders = {each: None for each in recipients if each.moderates or wrote(each, withheld.parent)}
+        strangers = [each for each in recipients if each not in insiders]
+        number = self.registry.publish(insiders, wire.NewMessage(**fields))
+        fields["parent_id"] = withheld.stand_in_id
+        return number + self.registry.publish(strangers, wire.NewMessage(**fields))

@@ -161,9 +161,9 @@ def _server_presence(session: Session, *, online: bool) -> ServerPresence:
     return ServerPresence(
         session_id=session.id,
         nickname=session.nickname or "",
-        is_registered=False,
-        user_id=None,
-        user_flags=0,
+        is_registered=session.account is not None,
+        user_id=session.account_id,
+        user_flags=session.user_flags,
         online=online,
     )
 
@@ -174,8 +174,8 @@ def _channel_presence(session: Session, channel_id: int, *, joined: bool) -> Cha
         subchannel_id=None,
         session_id=session.id,
         nickname=session.nickname or "",
-        is_registered=False,
-        user_id=None,
-        user_flags=0,
+        is_registered=session.account is not None,
+        user_id=session.account_id,
+        user_flags=session.user_flags,
         joined=joined,
     )

@@ -24,6 +24,8 @@ class ChannelRegistry:
         """Those subscribed to channels."""
         self.thread_audiences = Audiences()
         """Those subscribed to threads."""
+        self._channel_of: dict[int, int] = {}
+        self._threads_of: dict[int, set[int]] = {}
 
     def join(self, session: Session, channel_id: int) -> None:
         """Make *channel_id* the one channel that *session* has joined."""
@@ -51,17 +53,57 @@ class ChannelRegistry:
         if self.channel_audiences.discard(channel_id, session):
             self._counters.channel_deliveries.forget(channel_id)
 
-    def subscribe_thread(self, session: Session, root_id: int) -> None:
-        """Deliver the replies under *root_id* to *session*."""
+    def subscribe_thread(self, session: Session, root_id: int, channel_id: int) -> None:
+        """Deliver the replies under *root_id*, which is in *channel_id*, to *session*."""
         if not session.closed:
             session.threads.add(root_id)
             self.thread_audiences.add(root_id, session)
+            self._channel_of[root_id] = channel_id
+            self._threads_of.setdefault(channel_id, set()).add(root_id)
 
     def unsubscribe_thread(self, session: Session, root_id: int) -> None:
         """Undo `subscribe_thread`."""
         session.threads.discard(root_id)
         if self.thread_audiences.discard(root_id, session):
             self._counters.thread_deliveries.forget(root_id)
+            channel_id = self._channel_of.pop(root_id)
+            siblings = self._threads_of[channel_id]
+            siblings.discard(root_id)
+            if not siblings:
+                del self._threads_of[channel_id]
+
+    def places(self, session: Session) -> set[int]:
+        """The channels that *session* hears of: joined, subscribed to, or with a thread that it is subscribed to."""
+        threads = {self._channel_of[root_id] for root_id in session.threads}
+        joined = () if session.joined is None else (session.joined,)
+        return threads.union(session.channels, joined)
+
+    def withdraw(self, session: Session, channel_id: int) -> bool:
+        """Take *session* out of a channel altogether: it hears nothing more from it, nor from a thread in it.
+
+        Returns whether it had joined.
+        """
+        had_joined = session.joined == channel_id
+        if had_joined:
+            self.leave(session)
+        self.unsubscribe_channel(session, channel_id)
+        for root_id in session.threads & self._threads_of.get(channel_id, set()):
+            self.unsubscribe_thread(session, root_id)
+        return had_joined
+
+    def forget_thread(self, root_id: int) -> None:
+        """A thread is gone: nobody is subscribed to it any more."""
+        for session in tuple(self.thread_subscribers(root_id)):
+            self.unsubscribe_thread(session, root_id)
+
+    def forget_channel(self, channel_id: int) -> None:
+        """A channel is gone: nobody has joined it, or is subscribed to it or to one of its threads, any more."""
+        for session in tuple(self.joined(channel_id)):
+            self.leave(session)
+        for session in tuple(self.subscribers(channel_id)):
+            self.unsubscribe_channel(session, channel_id)
+        for root_id in tuple(self._threads_of.get(channel_id, ())):
+            self.forget_thread(root_id)
 
     def forget(self, session: Session) -> None:
         """Remove a session that has left from everything."""

@@ -9,21 +9,72 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from superchat.auth.passwords import Passwords, PasswordsAtOnce
+from superchat.chat.accounts import (
+    TO_CHANGE_PASSWORD,
+    TO_REGISTER,
+    UNREADABLE_CHANGE,
+    Accounts,
+    not_authenticated,
+    not_changed,
+    not_registered,
+)
+from superchat.chat.admin_password import AdminPassword
+from superchat.chat.attempts import Attempts
+from superchat.chat.bans import Bans
 from superchat.chat.broadcasts import Broadcasts
-from superchat.chat.channels import ChannelDirectory, Channels
+from superchat.chat.channels import ChannelDirectory, Channels, not_joined, not_left
 from superchat.chat.counters import CloseCause, Counters
-from superchat.chat.dispatch import Command, Dispatcher, Event
-from superchat.chat.identity import Identity
+from superchat.chat.creating import (
+    CREATORS,
+    SUBCREATORS,
+    UNREADABLE,
+    WINDOW_SECONDS,
+    Creating,
+    channel_not_created,
+    subchannel_not_created,
+)
+from superchat.chat.deleting import Deleting, channel_not_deleted
+from superchat.chat.direct import UNREADABLE_CONSENT, UNREADABLE_KEY, UNREADABLE_REFUSAL, UNREADABLE_START, Direct
+from superchat.chat.dispatch import UNREADABLE_REQUEST, Command, Dispatcher, Event, Need, Refusal, Role
+from superchat.chat.editing import Editing
+from superchat.chat.identity import Identity, not_named
+from superchat.chat.limits import SlidingWindows
+from superchat.chat.moderation import Moderation
+from superchat.chat.moderation_requests import (
+    ADMINS,
+    MODERATORS,
+    MODERATORS_TO_LIST,
+    ModerationRequests,
+    ip_not_banned,
+    ip_not_unbanned,
+    user_not_banned,
+    user_not_deleted,
+    user_not_unbanned,
+)
 from superchat.chat.posting import Posting
 from superchat.chat.presence import Presence
 from superchat.chat.reading import Reading
 from superchat.chat.registry import ChannelRegistry
+from superchat.chat.retention import Retention
 from superchat.chat.session import Peer, Session
 from superchat.chat.sessions import Sessions, posting_rate
+from superchat.chat.ssh_keys import (
+    TO_ADD,
+    TO_DELETE,
+    TO_LABEL,
+    TO_LIST,
+    SSHKeys,
+    not_added,
+    not_deleted,
+    not_labelled,
+)
 from superchat.chat.subscriptions import Subscriptions
+from superchat.chat.unread import Unread
+from superchat.chat.visibility import Visibility
 from superchat.config import Config
 from superchat.errors import Refused
-from superchat.model import NewChannel
+from superchat.model import NewChannel, name_key
 from superchat.storage.interface import IStorage
 from superchat.wire import frames, messages
 from superchat.wire.errors import ErrorCode
@@ -31,6 +82,14 @@ from superchat.wire.records import Message
 
 INACTIVE_CLEANUP_DAYS: Final = 90
 SHUTDOWN_REASON: Final = "Server shutting down for maintenance"
+
+NICKNAME_REQUIRED: Final = "Nickname required. Use SET_NICKNAME first."
+NAMED: Final = Need(Role.NAMED, Refusal(ErrorCode.AUTH_REQUIRED, NICKNAME_REQUIRED))
+NAMED_TO_DELETE: Final = Need(Role.NAMED, Refusal(ErrorCode.NICKNAME_REQUIRED, NICKNAME_REQUIRED))
+REGISTERED_TO_EDIT: Final = Need(
+    Role.REGISTERED, Refusal(ErrorCode.AUTH_REQUIRED, "Authentication required. Register to edit messages.")
+)
+BAD_REQUEST: Final = Refusal(ErrorCode.INVALID_FORMAT, UNREADABLE_REQUEST)
 
 _EVERYWHERE: Final = Logger()
 
@@ -43,24 +102,47 @@ class Chat:
     """
 
     def __init__(
-        self, config: Config, storage: IStorage, clock: IReactorTime, activity: Logger = _EVERYWHERE
+        self,
+        config: Config,
+        storage: IStorage,
+        clock: IReactorTime,
+        activity: Logger = _EVERYWHERE,
+        passwords: Passwords | None = None,
     ) -> None:
         self.config = config
         self.activity = activity
         self.counters = Counters()
         self.broadcasts = Broadcasts(clock)
+        self.bans = Bans(clock)
         self.directory = ChannelDirectory()
         self.registry = ChannelRegistry(self.counters)
         self.sessions = Sessions(config.limits, self.counters)
         self.presence = Presence(clock, self.registry, self.sessions.everyone, self.counters)
+        self.moderation = Moderation(storage, self.bans, self.sessions, self.registry, clock, activity)
+        interval = config.retention.cleanup_interval_minutes
+        self.retention = Retention(storage, self.directory, self.registry, clock, interval)
+        self._recent_channels = SlidingWindows(WINDOW_SECONDS)
+        self.direct = Direct(
+            storage, self.directory, self.registry, self.sessions, self.presence, clock, activity
+        )
+        self.moderation.account_deleted = self.direct.account_deleted
         self._storage = storage
         self._clock = clock
+        self._account_posts = Attempts(config.limits.message_rate_limit)
+        self.passwords = PasswordsAtOnce() if passwords is None else passwords
+        self._attempts = Attempts(config.limits.max_auth_attempts_per_minute)
         self._go_by_config()
 
     async def start(self) -> None:
-        """Load the channels; a new database gets the seed channels of the configuration (decisions 4.13)."""
+        """Load the channels and bans; a new database gets the seed channels of the configuration (decisions 4.13)."""
         await self._storage.seed_channels(_seeds(self.config), int(self._clock.seconds() * 1000))
+        await self.direct.start()
         self.directory.add(await self._storage.channels())
+        await self.bans.load(self._storage)
+        server = self.config.server
+        if server.admin_users and server.admin_password:
+            admin = AdminPassword(self._storage, self.passwords, self._clock, self.activity)
+            await admin.apply(server.admin_users[0], server.admin_password)
 
     def reconfigure(self, config: Config) -> None:
         """Go by other limits and reserved names from now on (decisions 9.5).
@@ -71,7 +153,11 @@ class Chat:
         if config.limits.message_rate_limit != self.config.limits.message_rate_limit:
             for session in self.sessions.everyone():
                 session.posts = posting_rate(config.limits)
+            self._account_posts = Attempts(config.limits.message_rate_limit)
+        if config.limits.max_auth_attempts_per_minute != self.config.limits.max_auth_attempts_per_minute:
+            self._attempts = Attempts(config.limits.max_auth_attempts_per_minute)
         self.config = config
+        self.retention.interval_minutes = config.retention.cleanup_interval_minutes
         self.sessions.limits = config.limits
         self._go_by_config()
 
@@ -80,6 +166,9 @@ class Chat:
         peer.write(self._server_config)
         self.counters.sent[messages.ServerConfig.NAME] += 1
         try:
+            banned = self.bans.address_refusal(address)
+            if banned is not None:
+                raise Refused(ErrorCode.PERMISSION_DENIED, banned)
             session = self.sessions.open(address, peer)
         except Refused as refused:
             self.counters.connections_refused[refused.code] += 1
@@ -105,27 +194,80 @@ class Chat:
         if joined is not None:
             self.presence.left(session, joined)
         self.presence.offline(session)
+        self.direct.disconnected(session)
         self.counters.sessions_disconnected[cause] += 1
 
     def stop(self) -> None:
         """Announce nothing more: no presence is sent during shutdown (reference section 1.5)."""
         self.presence.stop()
+        self.direct.stop()
 
     def _go_by_config(self) -> None:
         rate = self.config.limits.message_rate_limit
-        self._dispatcher = Dispatcher(self._commands(), self._clock, self.counters, rate, self.activity)
+        self.moderation.protected = frozenset(map(name_key, self.config.server.admin_users))
+        self.identity = self._identity()
+        self._dispatcher = Dispatcher(
+            self._commands(), self._clock, self.counters, self._account_posts, rate, self.activity
+        )
         self._server_config = frames.encode(self._announcement())
 
+    def _identity(self) -> Identity:
+        server = self.config.server
+        return Identity(
+            self._storage,
+            self.sessions,
+            self.presence,
+            self.bans,
+            self.config.limits.max_nickname_length,
+            frozenset(map(name_key, (*server.admin_users, *server.moderator_users))),
+            self.activity,
+        )
+
     def _commands(self) -> Mapping[type[Message], Command]:
-        limits = self.config.limits
-        reserved = frozenset(name.lower() for name in self.config.server.admin_users)
-        identity = Identity(self.sessions, self.presence, limits.max_nickname_length, reserved, self.activity)
-        channels = Channels(self.directory, self.registry, self.presence)
-        reading = Reading(self._storage, self.directory)
-        subscriptions = Subscriptions(self._storage, self.directory, self.registry, self.presence, limits)
+        limits, direct = self.config.limits, self.direct
+        identity = self.identity
+        accounts = Accounts(
+            self._storage,
+            identity,
+            self.passwords,
+            self._attempts,
+            self._clock,
+            self.activity,
+            changed_hands=direct.changed_hands,
+            logged_in=direct.logged_in,
+        )
+        ssh_keys = SSHKeys(self._storage, self._clock, self.activity)
+        moderation = ModerationRequests(self.moderation)
+        channels = Channels(self.directory, self.registry, self.presence, direct.conversations.leaving)
+        creating = Creating(
+            self._storage,
+            self.directory,
+            self.registry,
+            self.sessions,
+            self._clock,
+            self._recent_channels,
+            limits.max_channel_creates,
+            self.activity,
+        )
+        deleting = Deleting(
+            self._storage,
+            self.directory,
+            self.registry,
+            self.sessions,
+            self._clock,
+            self.retention.sweep_soon,
+            self.activity,
+        )
+        visibility = Visibility(self._storage, self.directory, self.bans)
+        reading = Reading(self._storage, self.directory, visibility)
+        subscriptions = Subscriptions(
+            self._storage, self.directory, visibility, self.registry, self.presence, limits
+        )
+        unread = Unread(self._storage, self.directory, visibility, self._clock)
         posting = Posting(
             self._storage,
             self.directory,
+            visibility,
             self.registry,
             self._clock,
             self.counters,
@@ -133,24 +275,73 @@ class Chat:
             limits.max_message_length,
             self.activity,
         )
+        editing = Editing(
+            self._storage,
+            self.directory,
+            visibility,
+            self.registry,
+            self._clock,
+            limits.max_message_length,
+            self.activity,
+        )
         return {
-            messages.SetNickname: Command(identity.set_nickname),
+            messages.AuthRequest: Command(accounts.authenticate, decline=not_authenticated),
+            messages.SetNickname: Command(identity.set_nickname, decline=not_named),
+            messages.RegisterUser: Command(accounts.register, TO_REGISTER, decline=not_registered),
+            messages.Logout: Command(accounts.log_out),
+            messages.ChangePassword: Command(
+                accounts.change_password, TO_CHANGE_PASSWORD, decline=not_changed, unreadable=UNREADABLE_CHANGE
+            ),
+            messages.AddSSHKey: Command(ssh_keys.add, TO_ADD, decline=not_added, unreadable=BAD_REQUEST),
+            messages.ListSSHKeys: Command(ssh_keys.list, TO_LIST, unreadable=BAD_REQUEST),
+            messages.UpdateSSHKeyLabel: Command(
+                ssh_keys.update_label, TO_LABEL, decline=not_labelled, unreadable=BAD_REQUEST
+            ),
+            messages.DeleteSSHKey: Command(ssh_keys.delete, TO_DELETE, decline=not_deleted, unreadable=BAD_REQUEST),
             messages.GetUserInfo: Command(identity.get_user_info),
             messages.ListUsers: Command(identity.list_users),
             messages.Ping: Command(_pong),
             messages.Disconnect: Command(_hang_up),
             messages.ListChannels: Command(channels.list_channels),
-            messages.GetSubchannels: Command(channels.get_subchannels),
-            messages.JoinChannel: Command(channels.join),
-            messages.LeaveChannel: Command(channels.leave),
+            messages.GetSubchannels: Command(channels.get_subchannels, unreadable=BAD_REQUEST),
+            messages.JoinChannel: Command(channels.join, decline=not_joined),
+            messages.LeaveChannel: Command(channels.leave, decline=not_left),
             messages.ListChannelUsers: Command(channels.list_users),
-            messages.PostMessage: Command(posting.post, nickname=ErrorCode.AUTH_REQUIRED, rated=True),
-            messages.DeleteMessage: Command(posting.delete, nickname=ErrorCode.NICKNAME_REQUIRED),
+            messages.CreateChannel: Command(
+                creating.create_channel,
+                CREATORS,
+                decline=channel_not_created,
+                unreadable=UNREADABLE,
+                comes_first=True,
+            ),
+            messages.CreateSubchannel: Command(
+                creating.create_subchannel,
+                SUBCREATORS,
+                decline=subchannel_not_created,
+                unreadable=UNREADABLE,
+                comes_first=True,
+            ),
+            messages.DeleteChannel: Command(deleting.delete_channel, ADMINS, decline=channel_not_deleted),
+            messages.PostMessage: Command(posting.post, NAMED, rated=True),
+            messages.EditMessage: Command(editing.edit, REGISTERED_TO_EDIT),
+            messages.DeleteMessage: Command(editing.delete, NAMED_TO_DELETE),
             messages.ListMessages: Command(reading.list_messages),
             messages.SubscribeChannel: Command(subscriptions.subscribe_channel),
             messages.UnsubscribeChannel: Command(subscriptions.unsubscribe_channel),
             messages.SubscribeThread: Command(subscriptions.subscribe_thread),
             messages.UnsubscribeThread: Command(subscriptions.unsubscribe_thread),
+            messages.GetUnreadCounts: Command(unread.get_counts),
+            messages.UpdateReadState: Command(unread.update),
+            messages.StartDM: Command(direct.start_dm, NAMED, unreadable=UNREADABLE_START),
+            messages.ProvidePublicKey: Command(direct.provide_public_key, unreadable=UNREADABLE_KEY),
+            messages.AllowUnencrypted: Command(direct.invites.allow, unreadable=UNREADABLE_CONSENT),
+            messages.DeclineDM: Command(direct.invites.decline, unreadable=UNREADABLE_REFUSAL),
+            messages.BanUser: Command(moderation.ban_user, MODERATORS, decline=user_not_banned),
+            messages.BanIP: Command(moderation.ban_ip, ADMINS, decline=ip_not_banned),
+            messages.UnbanUser: Command(moderation.unban_user, MODERATORS, decline=user_not_unbanned),
+            messages.UnbanIP: Command(moderation.unban_ip, ADMINS, decline=ip_not_unbanned),
+            messages.ListBans: Command(moderation.list_bans, MODERATORS_TO_LIST),
+            messages.DeleteUser: Command(moderation.delete_user, ADMINS, decline=user_not_deleted),
         }
 
     def _announcement(self) -> messages.ServerConfig:

@@ -8,6 +8,7 @@ import attrs
 
 from superchat.chat.counters import CloseCause, Counters
 from superchat.chat.limits import TokenBucket
+from superchat.model import Account, UserFlags
 from superchat.wire import frames
 from superchat.wire.errors import ErrorCode
 from superchat.wire.messages import Error
@@ -40,10 +41,32 @@ class Session:
     counters: Counters
     posts: TokenBucket
     nickname: str | None = None
+    account: Account | None = None  # as it is now; `Sessions.refresh` keeps it so
+    public_key: bytes | None = None  # X25519, for direct messages to it while it has no account
     joined: int | None = None
     channels: set[int] = attrs.field(factory=set)
     threads: set[int] = attrs.field(factory=set)
     closed: bool = False
+
+    @property
+    def account_id(self) -> int | None:
+        """The account it is logged in to."""
+        return None if self.account is None else self.account.id
+
+    @property
+    def user_flags(self) -> UserFlags:
+        """Its rights: those of the account, none when it is anonymous (decisions 2.4)."""
+        return UserFlags.NONE if self.account is None else UserFlags(self.account.user_flags)
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether it may do everything (decisions 3.4)."""
+        return UserFlags.ADMIN in self.user_flags
+
+    @property
+    def moderates(self) -> bool:
+        """Whether it has the rights of a moderator, which every admin has too (decisions 3.4)."""
+        return bool(self.user_flags & (UserFlags.ADMIN | UserFlags.MODERATOR))
 
     def sees(self, channel_id: int) -> bool:
         """Whether this session has joined a channel or is subscribed to it."""
@@ -58,7 +81,7 @@ class Session:
         self.counters.sent[message.NAME] += 1
         self.peer.write(frame)
 
-    def refuse(self, code: ErrorCode, text: str) -> None:
-        """Answer ERROR *code* and count it; the connection goes on."""
+    def refuse(self, code: ErrorCode, text: str, answer: Message | None = None) -> None:
+        """Count a refusal, and answer ERROR *code* or the *answer* that says the same; the connection goes on."""
         self.counters.errors[code] += 1
-        self.reply(Error(error_code=code, message=text))
+        self.reply(Error(error_code=code, message=text) if answer is None else answer)

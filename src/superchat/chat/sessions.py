@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from secrets import randbits
 from typing import Final
@@ -14,12 +15,16 @@ from superchat.chat.limits import TokenBucket
 from superchat.chat.session import Peer, Session
 from superchat.config import Limits
 from superchat.errors import Refused
+from superchat.model import Account
 from superchat.wire.errors import ErrorCode
 
 _SITE_PREFIX_BITS: Final = 64
 _KEY_BITS: Final = 63
+_ADDRESSES_KEPT: Final = 4096
+"""Addresses whose network is remembered; who connects disconnects, and often comes again."""
 
 
+@lru_cache(maxsize=_ADDRESSES_KEPT)
 def network_of(address: str) -> str:
     """What counts as one address for the limits: IPv4-mapped IPv6 as IPv4, IPv6 by its /64 (decisions 1.4).
 
@@ -52,6 +57,7 @@ class Sessions:
     _last_id: int = 0
     _by_id: dict[int, Session] = attrs.field(factory=dict)
     _by_nickname: dict[str, dict[Session, None]] = attrs.field(factory=dict)
+    _by_account: dict[int, dict[Session, None]] = attrs.field(factory=dict)
     _per_network: dict[str, int] = attrs.field(factory=dict)
 
     def __len__(self) -> int:
@@ -64,6 +70,14 @@ class Sessions:
     def newest_first(self) -> Iterator[Session]:
         """All live sessions, newest first."""
         return reversed(self._by_id.values())
+
+    def find(self, session_id: int) -> Session | None:
+        """The live session with this id."""
+        return self._by_id.get(session_id)
+
+    def of_account(self, account_id: int) -> Collection[Session]:
+        """The sessions that are logged in to an account, in the order they did."""
+        return tuple(self._by_account.get(account_id, ()))
 
     def named(self, nickname: str) -> Iterable[Session]:
         """The sessions with exactly this nickname."""
@@ -101,10 +115,38 @@ class Sessions:
         session.nickname = nickname
         self._by_nickname.setdefault(nickname, {})[session] = None
 
+    def log_in(self, session: Session, account: Account) -> None:
+        """Let *session* act for *account*, under its nickname (decisions 2.4)."""
+        self.log_out(session)
+        session.account = account
+        self._by_account.setdefault(account.id, {})[session] = None
+        self.rename(session, account.nickname)
+
+    def log_out(self, session: Session) -> None:
+        """Make *session* anonymous; it keeps its nickname."""
+        if session.account is not None:
+            others = self._by_account[session.account.id]
+            del others[session]
+            if not others:
+                del self._by_account[session.account.id]
+            session.account = None
+
+    def refresh(self, account: Account) -> Collection[Session]:
+        """Tell the sessions of an account what it is like now, nickname included, and return them."""
+        sessions = self.of_account(account.id)
+        for session in sessions:
+            session.account = account
+            if session.nickname != account.nickname:
+                self.rename(session, account.nickname)
+        return sessions
+
     def close(self, session: Session) -> None:
-        """Forget a session that has left."""
+        """Forget a session that has left; it keeps its account and nickname, for whoever reports that."""
         del self._by_id[session.id]
         self._unname(session)
+        account = session.account
+        self.log_out(session)
+        session.account = account
         network = network_of(session.address)
         self._per_network[network] -= 1
         if not self._per_network[network]:

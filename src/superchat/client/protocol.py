@@ -58,7 +58,7 @@ class ChatClient(Protocol):
     ``ready`` fires with the SERVER_CONFIG, which must be the server's first frame (decisions 1.1); it fails
     with ConnectionClosed, or ProtocolViolation, if the connection ends before. ``closed`` fires with the
     reason as a text, once, and never fails. ``on_event`` is called with every message that is not the reply
-    to a request, in the order of the wire; whatever it raises is logged.
+    to a request, in the order of the wire; whatever it raises is logged. ``clock`` is what it measures time by.
 
     A message that cannot be read ends the connection; one of an unknown type is skipped, as newer servers may
     send more. No more is buffered than one frame that is not complete yet.
@@ -77,7 +77,7 @@ class ChatClient(Protocol):
         self.on_event = on_event
         self.ready: Deferred[ServerConfig] = Deferred()
         self.closed: Deferred[str] = Deferred()
-        self._clock = clock
+        self.clock = clock
         self._keepalive_seconds = keepalive_seconds
         self._wire = Connection(BY_CODE)
         self._exchanges = Exchanges()
@@ -115,7 +115,7 @@ class ChatClient(Protocol):
             self._exchanges.fail(self._end or ConnectionClosed("not connected"))
             return exchange.reply
         self.transport.write(frame)  # type: ignore[union-attr]
-        expiry = self._clock.callLater(timeout, exchange.expire, timeout)
+        expiry = self.clock.callLater(timeout, exchange.expire, timeout)
 
         def done(result: Message | Failure) -> Message | Failure:
             if expiry.active():
@@ -179,7 +179,7 @@ class ChatClient(Protocol):
             self._violated(f"the first message is {first.NAME}, not SERVER_CONFIG")
             return
         self.config = first
-        self._set_timer(self._clock.callLater(self._keepalive_seconds, self._keep_alive))
+        self._set_timer(self.clock.callLater(self._keepalive_seconds, self._keep_alive))
         self.ready.callback(first)
 
     def _dispatch(self, message: Message) -> None:
@@ -201,12 +201,12 @@ class ChatClient(Protocol):
 
     def _hang_up(self, end: ConnectionClosed) -> None:
         self._end = end
-        self._set_timer(self._clock.callLater(CLOSE_SECONDS, self.abort))
+        self._set_timer(self.clock.callLater(CLOSE_SECONDS, self.abort))
         self.transport.loseConnection()  # type: ignore[union-attr]
 
     def _keep_alive(self) -> None:
-        self._set_timer(self._clock.callLater(self._keepalive_seconds, self._keep_alive))
-        ping = Ping(timestamp=int(self._clock.seconds() * 1000))
+        self._set_timer(self.clock.callLater(self._keepalive_seconds, self._keep_alive))
+        ping = Ping(timestamp=int(self.clock.seconds() * 1000))
         pong = self.request(ping, timeout=2 * self._keepalive_seconds)
         pong.addErrback(self._ping_failed)
 

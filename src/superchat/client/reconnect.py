@@ -42,19 +42,25 @@ def back_off(attempt: int, rng: Callable[[], float] = random.random) -> float:
 class Places:
     """Who and where a client wants to be: what has to be said again after each connection.
 
-    ``threads`` and ``channels`` keep their order, so that a server's limits cut off the same ones each time.
+    ``threads`` and ``channels`` keep their order, so that a server's limits cut off the same ones each time. Who has
+    logged in is not named anew: the account has its name.
     """
 
     nickname: str | None = None
     joined: int | None = None
     channels: dict[int, None] = attrs.field(factory=dict)
     threads: dict[int, None] = attrs.field(factory=dict)
+    login: wire.AuthRequest | None = None
 
-    def requests(self) -> list[Message]:
-        """The messages that bring a new connection there."""
+    def introduction(self) -> list[Message]:
+        """What a new connection says first: who it is."""
+        if self.login is not None:
+            return [self.login]
+        return [] if self.nickname is None else [wire.SetNickname(nickname=self.nickname)]
+
+    def returns(self) -> list[Message]:
+        """What brings it to its places."""
         said: list[Message] = []
-        if self.nickname is not None:
-            said.append(wire.SetNickname(nickname=self.nickname))
         if self.joined is not None:
             said.append(wire.JoinChannel(channel_id=self.joined))
         said += [wire.SubscribeChannel(channel_id=each) for each in self.channels]
@@ -62,8 +68,10 @@ class Places:
         return said
 
     def forget(self, request: Message) -> None:
-        """Do not ask again for what the server refused: the channel or thread is gone."""
-        if isinstance(request, wire.JoinChannel):
+        """Do not ask again for what the server refused: the channel or thread is gone, or the password another."""
+        if isinstance(request, wire.AuthRequest):
+            self.login = None
+        elif isinstance(request, wire.JoinChannel):
             self.joined = None
         elif isinstance(request, wire.SubscribeChannel):
             self.channels.pop(request.channel_id, None)
@@ -147,8 +155,12 @@ class Reconnecting:
         return client
 
     async def _restore(self, client: ChatClient) -> None:
-        # All at once: one after the other would cost a round trip for each of dozens of threads.
-        requests = self.places.requests()
+        # Some places are open to the account only, so the login comes first. The rest is asked for at once: one
+        # after the other would cost a round trip for each of dozens of threads.
+        await self._repeat(client, self.places.introduction())
+        await self._repeat(client, self.places.returns())
+
+    async def _repeat(self, client: ChatClient, requests: list[Message]) -> None:
         replies = [client.request(each, self._timeout_seconds) for each in requests]
         outcomes = await DeferredList(replies, consumeErrors=True)
         for request, (_, outcome) in zip(requests, outcomes, strict=True):

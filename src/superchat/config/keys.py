@@ -93,6 +93,20 @@ def text(default: str | None, minimum: int, maximum: int, doc: str) -> Any:
     return _field(default, Key(doc, allowed, read, read))
 
 
+def password(minimum: int, maximum: int, doc: str) -> Any:
+    """Text of `minimum` to `maximum` characters, or none; neither mistakes nor `repr` ever show it."""
+    allowed = f"{minimum} to {maximum} characters"
+
+    def read(value: object) -> str:
+        if not isinstance(value, str):
+            raise Wrong(f"{_kind(value)} given, allowed is text of {allowed}")
+        if value and not minimum <= len(value) <= maximum:
+            raise Wrong(f"it has {len(value)} characters, allowed are {allowed}")
+        return value
+
+    return _field("", Key(doc, f"text of {allowed}", read, read), repr=False)
+
+
 def choice(default: str, options: Sequence[str], doc: str) -> Any:
     """One of a few words."""
     allowed = " or ".join(f'"{option}"' for option in options)
@@ -123,8 +137,8 @@ def words(default: tuple[str, ...], valid: Callable[[str], bool], allowed_word: 
     return _field(default, Key(doc, allowed, read, parse))
 
 
-def _field(default: object, key: Key) -> Any:
-    return attrs.field(default=default, metadata={_METADATA: key})
+def _field(default: object, key: Key, *, repr: bool = True) -> Any:
+    return attrs.field(default=default, metadata={_METADATA: key}, repr=repr)
 
 
 def _shown(value: object) -> str:

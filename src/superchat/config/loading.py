@@ -42,8 +42,6 @@ def _never(value: object) -> bool:
 _LATER: Mapping[str, Callable[[object], bool]] = {
     "server.ssh_port": _is_off,
     "server.ssh_host_key": _never,
-    "server.admin_password": _never,
-    "retention.cleanup_interval_minutes": _never,
     "discovery.directory_enabled": _is_false,
     "discovery.public_hostname": _never,
     "discovery.max_users": _never,
@@ -78,6 +76,10 @@ def load(argv_overrides: Mapping[str, object], environ: Mapping[str, str], path:
     retention = Retention(**values["retention"])
     channels = read_channels(document, retention.default_retention_hours, mistakes)
     server = _resolved(Server(**values["server"]), environ, mistakes)
+    if server.admin_password and not server.admin_users:
+        where = next((one.where for one in given if one.key == "server.admin_password"), "")
+        problem = "server.admin_users names nobody whose password this could be"
+        mistakes.append(Mistake(where, "server.admin_password", problem))
     if mistakes:
         raise ConfigError(mistakes)
     return Config(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from superchat.config.keys import Key, declared, flag, integer, text, words
+from superchat.config.keys import Key, declared, flag, integer, password, text, words
 from superchat.config.seeds import SeedChannel, default_channels
 
 _NICKNAME = re.compile(r"[a-zA-Z0-9_-]{3,20}")
@@ -35,6 +35,17 @@ class Server:
         "nicknames (3 to 20 of a-z A-Z 0-9 - _)",
         "Nicknames nobody can take: they are reserved for the administrators' accounts.",
     )
+    moderator_users: tuple[str, ...] = words(
+        (),
+        lambda word: _NICKNAME.fullmatch(word) is not None,
+        "nicknames (3 to 20 of a-z A-Z 0-9 - _)",
+        "Nicknames nobody can take: they are reserved for the moderators' accounts.",
+    )
+    admin_password: str = password(
+        8,
+        128,
+        'Password of the first of admin_users, whose account is made or reset at the start. "" = left as it is.',
+    )
     shutdown_timeout_seconds: int = integer(
         5,
         1,
@@ -54,6 +65,12 @@ class Limits:
     max_users: int = integer(0, 0, 1_000_000, "Connections to the server in all. 0 = unlimited.")
     message_rate_limit: int = integer(10, 0, 65535, "Messages a user may post per minute. 0 = unlimited.")
     max_channel_creates: int = integer(5, 0, 65535, "Channels a user may create per hour. 0 = unlimited.")
+    max_auth_attempts_per_minute: int = integer(
+        10,
+        0,
+        65535,
+        "Logins and registrations tried per minute, from one address and for one account. 0 = unlimited.",
+    )
     max_message_length: int = integer(4096, 1, 65000, "Longest message, in bytes.")
     max_nickname_length: int = integer(20, 3, 20, "Longest nickname, in characters.")
     session_timeout_seconds: int = integer(
@@ -81,6 +98,9 @@ class Retention:
 
     default_retention_hours: int = integer(
         168, 0, 8760, "Hours a message lives in a [[channels]] entry that names no hours. 0 = for ever."
+    )
+    cleanup_interval_minutes: int = integer(
+        60, 1, 1440, "Minutes from one removal of what is older than its channel keeps it to the next."
     )
 
 

@@ -25,7 +25,7 @@ class LineFile:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lines: list[str] = []
-        self._unwritten = b""
+        self._unwritten = bytearray()
         self.lost = 0
         self.failures = 0
 
@@ -35,17 +35,16 @@ class LineFile:
 
     def flush(self) -> bool:
         """Write all that waits, in one call when the system lets us; False when something still waits."""
-        data = self._unwritten
         if self._lines:
-            data += "".join(self._lines).encode("utf-8", "backslashreplace")
+            self._unwritten += "".join(self._lines).encode("utf-8", "backslashreplace")
             self._lines.clear()
         try:
-            while data:
-                data = data[self._write(data) :]
+            while self._unwritten:
+                del self._unwritten[: self._write(self._unwritten)]
         except OSError as error:
             self.failures += 1
             self._on_error(error)
-        self._keep(data)
+            self._keep_to_budget()
         return not self._unwritten
 
     def close(self) -> None:
@@ -56,19 +55,18 @@ class LineFile:
         except OSError:
             self.failures += 1
 
-    def _write(self, data: bytes) -> int:
+    def _write(self, data: bytearray) -> int:
         return os.write(self._descriptor, data)
 
     def _on_error(self, error: OSError) -> None:
         """What kept a write from happening; the lines wait."""
 
-    def _keep(self, data: bytes) -> None:
-        if len(data) > BUDGET_BYTES:
+    def _keep_to_budget(self) -> None:
+        if len(self._unwritten) > BUDGET_BYTES:
             # After the last whole line that fits; the first one always does, see MAX_TEXT_CHARS.
-            end = data.rfind(b"\n", 0, BUDGET_BYTES) + 1
-            self.lost += data.count(b"\n", end)
-            data = data[:end]
-        self._unwritten = data
+            end = self._unwritten.rfind(b"\n", 0, BUDGET_BYTES) + 1
+            self.lost += self._unwritten.count(b"\n", end)
+            del self._unwritten[end:]
 
 
 class LogFile(LineFile):
@@ -112,17 +110,16 @@ class Stream(LineFile):
         if not self._gone:
             super().add(line)
 
-    def _write(self, data: bytes) -> int:
+    def _write(self, data: bytearray) -> int:
         # A pipe whose reader is gone has an event too, and the write then fails at once.
         if not self._events.poll(0):
             raise BlockingIOError(errno.EAGAIN, "the reader has stopped reading")
         return os.write(self._descriptor, data[:_PIPE_BYTES])
 
     def _on_error(self, error: OSError) -> None:
-        self._gone = error.errno in _GONE
-
-    def _keep(self, data: bytes) -> None:
-        super()._keep(b"" if self._gone else data)
+        if error.errno in _GONE:
+            self._gone = True
+            self._unwritten.clear()
 
 
 def _open(path: Path) -> int:

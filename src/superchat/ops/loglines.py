@@ -35,16 +35,8 @@ class LineFormat:
         self._second = -1
         self._stamp = ""
 
-    def line(self, event: LogEvent) -> str:
-        """The event as one line with its newline, "" for an event without text.
-
-        A failure is told by its type and message; its traceback is what `traceback_lines` is for.
-        """
-        text = event_text(event)
-        return self.stamped(event, text) if text else ""
-
     def stamped(self, event: LogEvent, text: str) -> str:
-        """A line with the event's time and level, and a text that is safe."""
+        """A line with the event's time and level, and a text that is safe; its newline included."""
         return f"{self._prefix(event)}{text}\n"
 
     def traceback_lines(self, event: LogEvent) -> Iterator[str]:
@@ -62,7 +54,10 @@ class LineFormat:
 
 
 def event_text(event: LogEvent) -> str:
-    """What an event says, cut to length and safe, with the type and message of its failure; "" for nothing."""
+    """What an event says, cut to length and safe; "" for nothing.
+
+    A failure is told by its type and message; its traceback is what `event_traceback` is for.
+    """
     text = _text(event)
     failure = event.get("log_failure")
     if failure is not None:

@@ -1,33 +1,28 @@
 """The server's logs: server.log, errors.log and debug.log in the data directory, and standard output."""
 
+import atexit
 import os
 import sys
-import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import attrs
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, LogPublisher, globalLogPublisher
-from zope.interface import implementer
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger, LogLevel, LogPublisher, globalLogPublisher
 
 from superchat.ops.jsonlines import JsonFormat
 from superchat.ops.linefile import LogFile, Stream
-from superchat.ops.loglines import LineFormat, event_text
-from superchat.ops.noise import is_noise
-from superchat.ops.repeats import WINDOW_SECONDS, Repeated, Repeats
+from superchat.ops.lines import DEBUG, ERRORS, Activity, Line, Lines
+from superchat.ops.loglines import LineFormat
 
-RETRY_SECONDS = 1.0
-"""How long after a failed write the next attempt comes."""
-_LINES_AT_ONCE = 500
-
-activity = LogPublisher()
-"""For what clients can cause at will, thousands of lines a second: heard by the observers of this module only, because
-Twisted's own take ten times as long for a line."""
+lines: Final = Lines((globalLogPublisher,))
+"""What this process says, on its way to standard output and to the files."""
+activity: Final = Activity("superchat.chat", observer=lines)
+"""For what clients do."""
 
 _ALL = frozenset(LogLevel.iterconstants())
-_ALL_BUT_DEBUG = _ALL - {LogLevel.debug}
-_ERRORS = frozenset({LogLevel.error, LogLevel.critical})
+_ALL_BUT_DEBUG = _ALL - {DEBUG}
 
 
 @attrs.frozen
@@ -39,9 +34,13 @@ class _Kind:
     is_json: bool = False
 
 
-_ALWAYS = {"server.log": _Kind(_ALL_BUT_DEBUG), "errors.log": _Kind(_ERRORS, has_tracebacks=True)}
-_DEBUG = {"debug.log": _Kind(_ALL, has_tracebacks=True)}
-_JSON = {"server.json.log": _Kind(_ALL_BUT_DEBUG, has_tracebacks=True, is_json=True)}
+_ALWAYS: Final = {"server.log": _Kind(_ALL_BUT_DEBUG), "errors.log": _Kind(ERRORS, has_tracebacks=True)}
+_DEBUG: Final = {"debug.log": _Kind(_ALL, has_tracebacks=True)}
+_JSON: Final = {"server.json.log": _Kind(_ALL_BUT_DEBUG, has_tracebacks=True, is_json=True)}
+
+
+def _kinds(debug: bool, json: bool) -> Mapping[str, _Kind]:
+    return _ALWAYS | (_DEBUG if debug else {}) | (_JSON if json else {})
 
 
 @attrs.frozen
@@ -52,15 +51,16 @@ class _Log:
     kind: _Kind
 
 
-@implementer(ILogObserver)
 class LogFiles:
-    """Writes every event to the log files it belongs to (monitoring guide, "Log Files"; decisions 9.1).
+    """Writes every line to the log files it belongs to (monitoring guide, "Log Files"; decisions 9.1).
 
     server.log holds INFO and above of this run, server.log.1 the run before; errors.log holds the errors of
     all runs, tracebacks included; debug.log holds everything, and exists only with `debug`; server.json.log has
-    INFO and above of all runs as JSON, and exists only with `json`. A line that comes again and again within ten
-    seconds is counted. What happens in one reactor turn is one write per file; errors are written at once. Once
-    started it never raises: lines that cannot be written wait, within a budget, and are tried again every second.
+    INFO and above of all runs as JSON, and exists only with `json`. What happens in one turn of the reactor of *clock*
+    is one write per file; errors are written at once. Once started it never raises: lines that cannot be written wait,
+    within a budget, and are tried again every second.
+
+    What *publishers* say is written, and by default what this process says.
     """
 
     def __init__(
@@ -68,29 +68,20 @@ class LogFiles:
         directory: Path,
         debug: bool,
         clock: IReactorTime,
-        publishers: Sequence[LogPublisher] = (globalLogPublisher, activity),
+        publishers: Sequence[LogPublisher] | None = None,
         *,
         json: bool = False,
     ) -> None:
         self._directory = directory
-        self._levels: Collection[object] = ()
-        self._kinds: Mapping[str, _Kind] = {}
-        self._choose(debug, json)
+        self._kinds = _kinds(debug, json)
         self._clock = clock
-        self._publishers = publishers
-        self._log = Logger(observer=publishers[0])
+        self._lines = lines if publishers is None else Lines(publishers)
+        self._log = Logger(observer=self._lines)
         self._format = LineFormat()
         self._json = JsonFormat()
-        self._repeats = Repeats()
         self._logs: dict[str, _Log] = {}
-        self._waiting = 0
         self._failures_before = self._lost_before = 0
         self._lost_told = 0
-        self._call: IDelayedCall | None = None
-        self._repeats_call: IDelayedCall | None = None
-        self._thread = threading.get_ident()
-        # Re-entrant: a value's __str__, or a signal, may log while a line is being made.
-        self._lock = threading.RLock()
 
     def start(self) -> None:
         """Open the files and listen to events. Raises OSError when the directory or a file cannot be made."""
@@ -99,26 +90,20 @@ class LogFiles:
         if server.exists():
             server.replace(self._directory / "server.log.1")
         self._open()
-        self._thread = threading.get_ident()
-        for publisher in self._publishers:
-            publisher.addObserver(self)
+        self._lines.run(self._clock)
+        self._lines.attach(self)
 
     def stop(self) -> None:
         """Write what waits and close the files; events after this are not for them."""
-        for publisher in self._publishers:
-            publisher.removeObserver(self)
-        with self._lock:
-            for call in (self._call, self._repeats_call):
-                if call is not None:
-                    call.cancel()
-            self._call = self._repeats_call = None
-            for repeated in self._repeats.end():
-                self._tell(repeated)
+        with self._lines.lock:
+            self._lines.rest()
+            self._lines.detach(self)
+            self._lines.shows_debug = False
             self._close(list(self._logs))
 
     def reopen(self) -> None:
         """Go on in new files after logrotate moved the old ones away; nothing is truncated or lost."""
-        with self._lock:
+        with self._lines.lock:
             for log in self._logs.values():
                 log.file.reopen()
 
@@ -127,16 +112,13 @@ class LogFiles:
 
         Raises OSError when a file cannot be made; the others go on.
         """
-        with self._lock:
-            self._choose(debug, json)
+        with self._lines.lock:
+            self._kinds = _kinds(debug, json)
             self._close([name for name in self._logs if name not in self._kinds])
             self._open()
 
-    def _choose(self, debug: bool, json: bool) -> None:
-        self._levels = _ALL if debug else _ALL_BUT_DEBUG
-        self._kinds = _ALWAYS | (_DEBUG if debug else {}) | (_JSON if json else {})
-
     def _open(self) -> None:
+        self._lines.shows_debug = "debug.log" in self._kinds
         for name, kind in self._kinds.items():
             if name not in self._logs:
                 self._logs[name] = _Log(LogFile(self._directory / name), kind)
@@ -158,88 +140,30 @@ class LogFiles:
         """Lines given up because too much waited for a file, since the start."""
         return self._lost_before + sum(log.file.lost for log in self._logs.values())
 
-    def __call__(self, event: LogEvent) -> None:
-        level = event.get("log_level")
-        if level not in self._levels or is_noise(event):
-            return
-        with self._lock:
-            text = event_text(event)
-            if text and not self._folds(level, text):
-                self._add(event, text)
-                self._see_to_writing(level in _ERRORS)
-
-    def _add(self, event: LogEvent, text: str) -> None:
-        self._waiting += 1
-        level = event.get("log_level")
-        line = self._format.stamped(event, text)
-        traceback = list(self._format.traceback_lines(event))
+    def add(self, line: Line) -> None:
+        """Take a line; the next `flush` writes it."""
         for log in self._logs.values():
-            if level not in log.kind.levels:
+            if line.level not in log.kind.levels:
                 continue
             if log.kind.is_json:
-                log.file.add(self._json.line(event, text))
+                log.file.add(self._json.line(line.event, line.text))
                 continue
-            log.file.add(line)
+            log.file.add(line.stamped)
             if log.kind.has_tracebacks:
-                for traced in traceback:
+                for traced in self._format.traceback_lines(line.event):
                     log.file.add(traced)
 
-    def _folds(self, level: object, text: str) -> bool:
-        """Whether the same line was written often enough; then it is counted. Frames in debug.log are all shown."""
-        if level is LogLevel.debug or not self._repeats.folds(level, text, self._clock.seconds()):
-            return False
-        # The clock belongs to the reactor's thread; other threads log seldom.
-        if self._repeats_call is None and threading.get_ident() == self._thread:
-            self._repeats_call = self._clock.callLater(WINDOW_SECONDS, self._tell_repeats)
-        return True
-
-    def _tell_repeats(self) -> None:
-        with self._lock:
-            self._repeats_call = None
-            for repeated in self._repeats.ended(self._clock.seconds()):
-                self._tell(repeated)
-            if self._repeats.counts_some:
-                self._repeats_call = self._clock.callLater(WINDOW_SECONDS, self._tell_repeats)
-            self._flush()
-
-    def _tell(self, repeated: Repeated) -> None:
-        event = repeated.event(self._clock.seconds())
-        self._add(event, event_text(event))
-
-    def _see_to_writing(self, at_once: bool) -> None:
-        if threading.get_ident() != self._thread:
-            # The clock belongs to the reactor's thread; other threads log seldom.
-            self._write()
-        elif at_once or self._waiting >= _LINES_AT_ONCE:
-            self._flush()
-        elif self._call is None:
-            self._call = self._clock.callLater(0, self._flush_now)
-
-    def _flush_now(self) -> None:
-        with self._lock:
-            self._call = None
-            self._flush()
-
-    def _flush(self) -> None:
-        """Write, and come again later if something could not be written."""
-        if not self._write():
-            if self._call is None:
-                self._call = self._clock.callLater(RETRY_SECONDS, self._flush_now)
-        elif self.lost > self._lost_told:
+    def flush(self) -> bool:
+        """Write all that waits; False when something still waits."""
+        written = [log.file.flush() for log in self._logs.values()]
+        if all(written) and self.lost > self._lost_told:
             count, self._lost_told = self.lost - self._lost_told, self.lost
             self._log.warn("{count} log lines were lost, the files could not be written", count=count)
-
-    def _write(self) -> bool:
-        self._waiting = 0
-        written = [log.file.flush() for log in self._logs.values()]
         return all(written)
 
 
-@implementer(ILogObserver)
 class StdoutLog:
-    """Writes INFO and above as lines to standard output, at once; never waits for whoever reads it.
-
-    A line that comes again and again within ten seconds is counted, and the count told with a later line.
+    """Writes INFO and above to standard output; never waits for whoever reads it.
 
     Under systemd each line starts with the journal's priority mark, which the journal takes off again: so
     `journalctl -p err` works.
@@ -247,33 +171,26 @@ class StdoutLog:
 
     def __init__(self, stream: Stream, marks_priority: bool) -> None:
         self._stream = stream
-        self._mark = _priority_mark if marks_priority else _no_mark
-        self._format = LineFormat()
-        self._repeats = Repeats()
-        self._lock = threading.RLock()
+        self._marks_priority = marks_priority
 
-    def __call__(self, event: LogEvent) -> None:
-        level = event.get("log_level")
-        if level is LogLevel.debug or is_noise(event):
-            return
-        with self._lock:
-            text, now = event_text(event), event.get("log_time", 0.0)
-            for repeated in self._repeats.ended(now):
-                self._add(repeated.event(now))
-            if text and not self._repeats.folds(level, text, now):
-                self._add(event)
-            self._stream.flush()
+    def add(self, line: Line) -> None:
+        """Take a line; the next `flush` writes it."""
+        if line.level is not DEBUG:
+            mark = _priority_mark(line.level) if self._marks_priority else ""
+            self._stream.add(mark + line.stamped)
 
-    def _add(self, event: LogEvent) -> None:
-        self._stream.add(self._mark(event.get("log_level")) + self._format.line(event))
+    def flush(self) -> bool:
+        """Write all that waits; False when the reader has stopped reading."""
+        return self._stream.flush()
 
 
-def stdout_observer() -> StdoutLog:
+def stdout_observer() -> Lines:
     """The observer for `twistd --logger=superchat.ops.logs.stdout_observer`."""
     descriptor = sys.__stdout__.fileno() if sys.__stdout__ else 1
-    log = StdoutLog(Stream(descriptor), _is_journal(descriptor, os.environ))
-    activity.addObserver(log)
-    return log
+    lines.attach(StdoutLog(Stream(descriptor), _is_journal(descriptor, os.environ)))
+    # Whatever ends the process, short of a signal, the last lines are seen.
+    atexit.register(lines.rest)
+    return lines
 
 
 def _is_journal(descriptor: int, environ: Mapping[str, str]) -> bool:
@@ -286,10 +203,6 @@ def _is_journal(descriptor: int, environ: Mapping[str, str]) -> bool:
 
 
 def _priority_mark(level: object) -> str:
-    if level in _ERRORS:
+    if level in ERRORS:
         return "<3>"
     return "<4>" if level is LogLevel.warn else "<6>"
-
-
-def _no_mark(level: object) -> str:
-    return ""

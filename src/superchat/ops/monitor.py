@@ -20,6 +20,7 @@ from superchat.ops.profiling import ReactorWatch, make_profiling_site
 from superchat.ops.series import chat as chat_series
 from superchat.ops.series import database as database_series
 from superchat.ops.series import operations as operations_series
+from superchat.ops.series import passwords as password_series
 from superchat.ops.series.families import Family
 from superchat.ops.series.runtime import Runtime
 from superchat.ops.site import OperatorsSite
@@ -94,6 +95,7 @@ class Monitor:
     def families(self) -> Iterator[Family]:
         """Everything there is to tell, as it is now."""
         yield from chat_series.families(self._factory.chat, self._factory.flusher)
+        yield from password_series.families(self._factory.chat.passwords.work)
         yield from database_series.families(self._storage, self.measurements)
         yield from operations_series.families(self.canary, self._logs)
         yield from self._runtime.families()

@@ -15,7 +15,14 @@ from superchat.ops.logs import LogFiles
 from superchat.ops.notify import Silence
 
 _RELOADABLE_SECTIONS: Final = frozenset({"limits", "logging"})
-_RELOADABLE_KEYS: Final = frozenset({"server.admin_users", "server.shutdown_timeout_seconds"})
+_RELOADABLE_KEYS: Final = frozenset(
+    {
+        "server.admin_users",
+        "server.moderator_users",
+        "server.shutdown_timeout_seconds",
+        "retention.cleanup_interval_minutes",
+    }
+)
 
 
 def is_reloadable(key: str) -> bool:

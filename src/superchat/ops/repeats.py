@@ -1,6 +1,6 @@
 """Folds repeated lines: the first few within ten seconds are written, the others are counted."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
@@ -52,9 +52,14 @@ class Repeats:
         self._windows: dict[tuple[object, str], _Window] = {}
         self._ended: list[Repeated] = []
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether anything was counted in windows that are over."""
+        return bool(self._ended)
+
     def folds(self, level: object, text: str, now: float) -> bool:
         """Whether the same was said often enough within the window; then it is counted instead of written."""
-        self._expire(now)
+        self.expire(now)
         window = self._windows.get((level, text))
         if window is not None:
             window.lines += 1
@@ -69,20 +74,19 @@ class Repeats:
         """Whether anything was counted that has not been given yet."""
         return bool(self._ended) or any(window.count for window in self._windows.values())
 
-    def ended(self, now: float) -> Iterator[Repeated]:
+    def ended(self) -> Sequence[Repeated]:
         """What was counted in windows that are over; each is given once."""
-        self._expire(now)
         ended, self._ended = self._ended, []
-        yield from ended
+        return ended
 
-    def end(self) -> Iterator[Repeated]:
+    def end(self) -> Sequence[Repeated]:
         """What was counted so far, and begin anew."""
         while self._windows:
             self._end_oldest()
-        ended, self._ended = self._ended, []
-        yield from ended
+        return self.ended()
 
-    def _expire(self, now: float) -> None:
+    def expire(self, now: float) -> None:
+        """End the windows that are over."""
         # A clock that was set back ends windows early rather than never.
         while self._windows and not 0 <= now - next(iter(self._windows.values())).since < WINDOW_SECONDS:
             self._end_oldest()

@@ -6,7 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from superchat.storage.interface import StorageError, Unavailable
+from superchat.storage.errors import StorageError, Unavailable
 
 BUSY_TIMEOUT_SECONDS = 5.0
 WAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024

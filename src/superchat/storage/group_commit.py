@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
 from operator import attrgetter
@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 
 from superchat.histogram import Histogram
-from superchat.storage.interface import Unavailable
+from superchat.storage.errors import Unavailable
 from superchat.storage.requests import (
     BulkOperation,
     Operation,
@@ -111,6 +111,13 @@ class GroupCommit:
             self._changed.notify()
         return request.deferred
 
+    def submit_alone(self, operation: Operation[T]) -> Deferred[T]:
+        """Have ``operation`` run between two transactions: it begins and ends its own, if it needs any.
+
+        What it leaves open when it raises is rolled back. Otherwise like ``submit``.
+        """
+        return self.submit_to(_run_alone, operation)
+
     def stop(self) -> Deferred[None]:
         """Commit what was submitted, then end the thread and close its connection. Call once."""
         with self._changed:
@@ -121,7 +128,10 @@ class GroupCommit:
     def _run(self) -> None:
         while batch := self._next_batch():
             try:
-                self._commit(batch)
+                if batch[0].run is _run_alone:
+                    self._carry_out(batch[0])
+                else:
+                    self._commit(batch)
             except BaseException as error:  # noqa: BLE001 (whatever it was, the next batch deserves its try)
                 self._log.failure("the writer of the database failed, and goes on")
                 self._fail(batch, error)
@@ -134,13 +144,25 @@ class GroupCommit:
         with self._changed:
             while not self._queue and not self._stopping:
                 self._changed.wait()
-            batch = self._queue[: self._max_batch]
-            del self._queue[: self._max_batch]
+            batch = _together(self._queue[: self._max_batch])
+            del self._queue[: len(batch)]
             return batch
 
     def _finish(self) -> None:
         self._thread.join()
         self._stopped.callback(None)
+
+    def _carry_out(self, request: Request[Any]) -> None:
+        """Give a request that does not share a transaction its outcome."""
+        try:
+            connection = self._connected()
+            try:
+                request.settle(request.argument(connection))
+            except BaseException:
+                self._roll_back(connection)
+                raise
+        except Exception as error:  # noqa: BLE001 (it is the waiter's, not ours)
+            request.settle(error)
 
     def _commit(self, batch: list[Request[Any]]) -> None:
         """Give every request of ``batch`` its outcome."""
@@ -208,3 +230,16 @@ class GroupCommit:
     def _fail(batch: list[Request[Any]], error: BaseException) -> None:
         for request in batch:
             request.settle(error)
+
+
+def _run_alone(operations: Sequence[Operation[T]], connection: sqlite3.Connection) -> list[T | Exception]:
+    """Marks the requests that share no transaction; they are carried out one by one."""
+    raise NotImplementedError
+
+
+def _together(queue: list[Request[Any]]) -> list[Request[Any]]:
+    """Those from the first on that may share a transaction, or the first one if it shares none."""
+    for position, request in enumerate(queue):
+        if request.run is _run_alone:
+            return queue[: max(position, 1)]
+    return queue

@@ -6,46 +6,12 @@ from collections.abc import Sequence
 
 import attrs
 from twisted.internet.defer import Deferred
-from zope.interface import Interface
 
 from superchat.histogram import Distribution
-from superchat.model import Channel, Message, NewChannel, NewMessage
-
-
-class StorageError(Exception):
-    """The storage could not do what it was asked for; the text says why."""
-
-
-class Unavailable(StorageError):
-    """The database cannot take writes now: disk full, I/O error, locked, too many waiting, closed."""
-
-
-class SchemaTooNew(StorageError):
-    """A later version of the server has already migrated this database."""
-
-
-class DuplicateName(StorageError):
-    """Another channel has the name already, ignoring case (decisions 4.1)."""
-
-
-class UnknownChannel(StorageError):
-    """No channel has this id."""
-
-
-class UnknownParent(StorageError):
-    """No message has the id that a reply names as its parent (decisions 4.5)."""
-
-
-class ForeignParent(StorageError):
-    """The message that a reply names as its parent is in another channel (decisions 4.5)."""
-
-
-class UnknownMessage(StorageError):
-    """No message has this id."""
-
-
-class AlreadyDeleted(StorageError):
-    """The message was deleted before."""
+from superchat.model import EVERYTHING, Backlog, Channel, Message, NewAct, NewChannel, NewMessage, View
+from superchat.storage.accounts.interface import IAccounts
+from superchat.storage.direct.interface import IDirect
+from superchat.storage.moderation.interface import IModeration
 
 
 @attrs.frozen
@@ -67,10 +33,29 @@ class Size:
     file_bytes: int  # on disk, the write-ahead log included; 0 for an engine without files
     channels: int  # rows
     messages: int  # rows, deleted messages included
+    accounts: int  # that were not deleted
 
 
-class IStorage(Interface):
-    """Channels and messages, and the order among them.
+@attrs.frozen
+class Expired:
+    """What a slice of ``expire`` has done."""
+
+    roots: Sequence[int]  # of the threads that are gone
+    messages: int  # whose rows are removed already
+    next_id: int | None  # where the next slice begins; None when there is none
+
+
+@attrs.frozen
+class Swept:
+    """What a slice of ``sweep`` has done."""
+
+    messages: int  # whose rows are removed
+    freed_bytes: int  # given back to the file system
+    more: bool  # whether there is more to do
+
+
+class IStorage(IAccounts, IModeration, IDirect):
+    """Everything that is stored: channels and messages, and the order among them; and what the other interfaces say.
 
     Every method but ``statistics`` returns a Deferred; its errors, ``StorageError`` and its subclasses, are
     failures of that Deferred, never raised by the call. Before ``open`` and after ``close`` all of them fail
@@ -80,7 +65,8 @@ class IStorage(Interface):
     that end of the history.
 
     A message is *visible* while it is not deleted, and as a tombstone when it is deleted but has living
-    descendants (decisions 4.7).
+    descendants (decisions 4.7). What is withheld from the reader by its ``view`` does not exist for it: it is on no
+    page, and no count has it (decisions 7.2).
     """
 
     def open() -> Deferred[None]:
@@ -118,7 +104,40 @@ class IStorage(Interface):
         ``UnknownChannel``.
         """
 
-    def delete_message(message_id: int, text: bytes, deleted_at: int, deleted_by: str) -> Deferred[Message]:
+    def delete_channel(channel_id: int, deleted_at: int, act: NewAct | None = None) -> Deferred[list[int]]:
+        """Delete a channel with its subchannels and everything in them; returns their ids (decisions 4.13).
+
+        They are gone at once for everybody; ``sweep`` gives their space back later. Fails with ``UnknownChannel``.
+        """
+
+    def expire(channel_id: int, before_ms: int, after_id: int = 0) -> Deferred[Expired]:
+        """Take out threads of a channel, as far as one slice goes, whose newest living message is older than a
+        time, or which have none and began before it (decisions 4.11).
+
+        The slice looks at the threads whose root has an id above ``after_id``. A message is as old as the younger
+        of its ``created_at`` and the time in its id, so that a clock that was set back makes none older. Threads
+        are gone as a whole and at once for everybody: a reply that is posted at the same moment keeps its thread,
+        or fails with ``UnknownParent``. Rows that a slice leaves behind are for ``sweep``.
+        """
+
+    def sweep() -> Deferred[Swept]:
+        """Remove a slice of what was deleted for good; when nothing is left of that, give a slice of disk space back.
+
+        One call holds the writer for 20 ms at most, also when ``expire`` does (decisions 4.11). A crash between
+        two slices only leaves more to do.
+        """
+
+    def edit_message(
+        message_id: int, content: bytes, edited_at: int, edited_by: str, act: NewAct | None = None
+    ) -> Deferred[Message]:
+        """Put ``content`` in place of the old, which is kept as a version; returns the message (decisions 4.7).
+
+        Fails with ``UnknownMessage`` or ``AlreadyDeleted``.
+        """
+
+    def delete_message(
+        message_id: int, text: bytes, deleted_at: int, deleted_by: str, act: NewAct | None = None
+    ) -> Deferred[Message]:
         """Put ``text`` in place of the content; returns the tombstone (decisions 4.7).
 
         The original is kept as a version that no method here returns, with the name of who deleted it. All
@@ -126,29 +145,46 @@ class IStorage(Interface):
         ``AlreadyDeleted``.
         """
 
-    def message(message_id: int) -> Deferred[Message | None]:
-        """One message, visible or not."""
+    def message(message_id: int, view: View = EVERYTHING) -> Deferred[Message | None]:
+        """One message, visible or not; none when it is withheld from the reader."""
 
-    def root_page(channel_id: int, limit: int, before_id: int | None, after_id: int | None) -> Deferred[list[Message]]:
+    def root_page(
+        channel_id: int, limit: int, before_id: int | None, after_id: int | None, view: View = EVERYTHING
+    ) -> Deferred[list[Message]]:
         """At most ``limit`` visible roots of a channel (decisions 4.3).
 
         Newest first, from the newest or from the one before ``before_id``; oldest first from the one after
         ``after_id``. ``before_id`` wins over ``after_id``.
         """
 
-    def thread_page(parent_id: int, limit: int, before_id: int | None, after_id: int | None) -> Deferred[list[Message]]:
+    def thread_page(
+        parent_id: int, limit: int, before_id: int | None, after_id: int | None, view: View = EVERYTHING
+    ) -> Deferred[list[Message]]:
         """At most ``limit`` visible descendants of a root or a reply, itself excluded (decisions 4.3).
 
         Chosen are the most recent, the most recent before ``before_id``, or the oldest after ``after_id``;
         ``before_id`` wins. They come depth first, siblings by id; a reply whose parent is not on the page
-        stands where its parent's subtree would.
+        stands where its parent's subtree would. Where a parent is withheld, the nearest above it that is not is
+        named in its place: not even its id is shown.
         """
 
-    def count_since(channel_id: int, since_ms: int, *, root_id: int | None = None) -> Deferred[int]:
-        """How many messages of a channel, roots and replies, living and newer than ``since_ms``, there are.
+    def seen_ancestor(message_id: int, view: View) -> Deferred[int | None]:
+        """The message itself, or the nearest above it, that is not withheld from the reader; the root when all are."""
 
-        With ``root_id`` only those of that thread, its root included (decisions 4.12).
+    def channels_of(message_ids: Sequence[int]) -> Deferred[dict[int, int]]:
+        """The channel in which each message was posted, by its id; those that do not exist are left out."""
+
+    def counts_since(backlogs: Sequence[Backlog], view: View = EVERYTHING) -> Deferred[list[int]]:
+        """How many messages, roots and replies, living and newer than its time, there are in each of ``backlogs``.
+
+        What the reader wrote is not counted (decisions 4.12). All are counted at the same moment.
         """
+
+    def set_read(account_id: int, channel_id: int, last_read_at: int, now_ms: int) -> Deferred[None]:
+        """How far an account has read a channel. Fails with ``UnknownChannel`` or ``UnknownAccount``."""
+
+    def read_positions(account_id: int, channel_ids: Sequence[int]) -> Deferred[dict[int, int]]:
+        """How far an account has read these channels, by id; those without a position are left out."""
 
     def probe(now_ms: int) -> Deferred[None]:
         """Write one small value, in the place of the one before; fires once it is on stable storage.

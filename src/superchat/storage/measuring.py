@@ -10,12 +10,14 @@ from pathlib import Path
 import attrs
 
 from superchat.storage import queries
-from superchat.storage.interface import Size, Unavailable
+from superchat.storage.errors import Unavailable
+from superchat.storage.interface import Size
 
 # Apart from the queries that clients wait for, for these grow with the database. Without a condition SQLite
 # counts the leaves of the smallest index, some ten million rows per second.
 _COUNT_CHANNELS = "SELECT count(*) FROM channel"
 _COUNT_MESSAGES = "SELECT count(*) FROM message"
+_COUNT_ACCOUNTS = "SELECT count(*) FROM account WHERE deleted_at IS NULL"
 
 
 @attrs.frozen
@@ -65,4 +67,5 @@ def measure(file: DatabaseFile, connection: sqlite3.Connection) -> Size:
     """See ``IStorage.measure``."""
     (channels,) = connection.execute(_COUNT_CHANNELS).fetchone()
     (messages,) = connection.execute(_COUNT_MESSAGES).fetchone()
-    return Size(file.size_bytes(), int(channels), int(messages))
+    (accounts,) = connection.execute(_COUNT_ACCOUNTS).fetchone()
+    return Size(file.size_bytes(), int(channels), int(messages), int(accounts))

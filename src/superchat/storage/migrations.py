@@ -14,8 +14,9 @@ from pathlib import Path
 import attrs
 from twisted.logger import Logger
 
+from superchat.storage import vacuum
 from superchat.storage.connections import connect, make_private, sync
-from superchat.storage.interface import SchemaTooNew, StorageError
+from superchat.storage.errors import SchemaTooNew, StorageError
 
 _log = Logger()
 
@@ -84,6 +85,7 @@ def _create(path: Path, now_seconds: float, migrations: Sequence[Migration]) -> 
     make_private(draft)
     with closing(connect(draft)) as connection:
         connection.execute("PRAGMA synchronous = OFF")  # it is synced once, when it is whole
+        connection.execute(f"PRAGMA auto_vacuum = {vacuum.INCREMENTAL}")  # before there is anything in it
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(_CREATE_TABLE)
         for migration in migrations:
@@ -106,7 +108,7 @@ def _refuse_orphans(path: Path) -> None:
 
 def _upgrade(path: Path, now_seconds: float, migrations: Sequence[Migration]) -> None:
     with closing(connect(path)) as connection:
-        current = _version(path, connection)
+        current = schema_version(path, connection)
         newest = max(migration.version for migration in migrations)
         if current > newest:
             raise SchemaTooNew(
@@ -121,9 +123,29 @@ def _upgrade(path: Path, now_seconds: float, migrations: Sequence[Migration]) ->
             _back_up(path, current, now_seconds, connection)
         for migration in pending:
             _apply(migration, path, now_seconds, connection)
+        _let_shrink(path, connection)
 
 
-def _version(path: Path, connection: sqlite3.Connection) -> int:
+def _let_shrink(path: Path, connection: sqlite3.Connection) -> None:
+    """Rewrite a database from before space was given back, once; it works without that, but never gets smaller."""
+    if vacuum.gives_back(connection):
+        return
+    _log.info("rewriting {path} once, so that it can give disk space back; this may take a while", path=str(path))
+    try:
+        vacuum.rewrite(connection)
+    except sqlite3.Error as error:
+        _log.warn(
+            "cannot rewrite {path}, which needs as much free disk space again: {error}. It stays as it is and will not "
+            "give disk space back; the next start tries again",
+            path=str(path),
+            error=error,
+        )
+    else:
+        _log.info("{path} is rewritten", path=str(path))
+
+
+def schema_version(path: Path, connection: sqlite3.Connection) -> int:
+    """The version of a database's schema. Raises StorageError when it is none of ours."""
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     if application_id != APPLICATION_ID:
         raise StorageError(f"{path} is an SQLite database, but none that this server made")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 
-from superchat.storage.interface import Unavailable
+from superchat.storage.errors import Unavailable
 from superchat.storage.requests import (
     Operation,
     Request,

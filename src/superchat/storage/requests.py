@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from superchat.storage.connections import translated
-from superchat.storage.interface import Unavailable
+from superchat.storage.errors import Unavailable
 
 A = TypeVar("A")
 T = TypeVar("T")

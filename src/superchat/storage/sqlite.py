@@ -13,22 +13,27 @@ from twisted.internet.defer import Deferred, execute, fail, succeed
 from zope.interface import implementer
 
 from superchat.ids import Snowflakes
-from superchat.model import Channel, Message, NewChannel, NewMessage
+from superchat.model import EVERYTHING, Backlog, Channel, Message, NewAct, NewChannel, NewMessage, View
 from superchat.storage import measuring, reads, writes
+from superchat.storage.accounts.sqlite import SQLiteAccounts
 from superchat.storage.connections import connect
+from superchat.storage.direct.sqlite import SQLiteDirect
+from superchat.storage.errors import StorageError, Unavailable
 from superchat.storage.group_commit import GroupCommit
-from superchat.storage.interface import IStorage, Size, Statistics, StorageError, Unavailable
+from superchat.storage.interface import IStorage, Size, Statistics
 from superchat.storage.measuring import DatabaseFile
 from superchat.storage.migrations import Migration, prepare, shipped
+from superchat.storage.moderation.sqlite import SQLiteModeration
 from superchat.storage.read_pool import ReadPool
 from superchat.storage.reads import Cursor
+from superchat.storage.removal.sqlite import SQLiteRemoval
 from superchat.storage.requests import Operation, ThreadedReactor
 
 T = TypeVar("T")
 
 
 @implementer(IStorage)
-class SQLiteStorage:
+class SQLiteStorage(SQLiteAccounts, SQLiteModeration, SQLiteDirect, SQLiteRemoval):
     """``IStorage`` in the file ``path``, made with mode 0600 when it is missing; its folder must be there.
 
     ``open`` starts threads, so it belongs after a daemon's fork. ``max_pending`` bounds the writes, and the
@@ -45,6 +50,7 @@ class SQLiteStorage:
         max_pending: int = 50_000,
         migrations: Sequence[Migration] | None = None,
     ) -> None:
+        super().__init__()
         self._path = path
         self._reactor = reactor
         self._read_threads = read_threads
@@ -81,24 +87,43 @@ class SQLiteStorage:
             return fail(Unavailable("the storage is closed"))
         return self._writer.submit_to(self._append, new)
 
-    def delete_message(self, message_id: int, text: bytes, deleted_at: int, deleted_by: str) -> Deferred[Message]:
-        return self._write(partial(writes.delete_message, message_id, text, deleted_at, deleted_by))
+    def edit_message(
+        self, message_id: int, content: bytes, edited_at: int, edited_by: str, act: NewAct | None = None
+    ) -> Deferred[Message]:
+        return self._write(partial(writes.edit_message, message_id, content, edited_at, edited_by, act))
 
-    def message(self, message_id: int) -> Deferred[Message | None]:
-        return self._read(partial(reads.message, message_id))
+    def delete_message(
+        self, message_id: int, text: bytes, deleted_at: int, deleted_by: str, act: NewAct | None = None
+    ) -> Deferred[Message]:
+        return self._write(partial(writes.delete_message, message_id, text, deleted_at, deleted_by, act))
+
+    def message(self, message_id: int, view: View = EVERYTHING) -> Deferred[Message | None]:
+        return self._read(partial(reads.message, message_id, view))
 
     def root_page(
-        self, channel_id: int, limit: int, before_id: int | None, after_id: int | None
+        self, channel_id: int, limit: int, before_id: int | None, after_id: int | None, view: View = EVERYTHING
     ) -> Deferred[list[Message]]:
-        return self._read(partial(reads.root_page, channel_id, Cursor(limit, before_id, after_id)))
+        return self._read(partial(reads.root_page, channel_id, Cursor(limit, before_id, after_id), view))
 
     def thread_page(
-        self, parent_id: int, limit: int, before_id: int | None, after_id: int | None
+        self, parent_id: int, limit: int, before_id: int | None, after_id: int | None, view: View = EVERYTHING
     ) -> Deferred[list[Message]]:
-        return self._read(partial(reads.thread_page, parent_id, Cursor(limit, before_id, after_id)))
+        return self._read(partial(reads.thread_page, parent_id, Cursor(limit, before_id, after_id), view))
 
-    def count_since(self, channel_id: int, since_ms: int, *, root_id: int | None = None) -> Deferred[int]:
-        return self._read(partial(reads.count_since, channel_id, since_ms, root_id))
+    def seen_ancestor(self, message_id: int, view: View) -> Deferred[int | None]:
+        return self._read(partial(reads.seen_ancestor, message_id, view))
+
+    def channels_of(self, message_ids: Sequence[int]) -> Deferred[dict[int, int]]:
+        return self._read(partial(reads.channels_of, message_ids))
+
+    def counts_since(self, backlogs: Sequence[Backlog], view: View = EVERYTHING) -> Deferred[list[int]]:
+        return self._read(partial(reads.counts_since, backlogs, view))
+
+    def set_read(self, account_id: int, channel_id: int, last_read_at: int, now_ms: int) -> Deferred[None]:
+        return self._write(partial(writes.set_read, account_id, channel_id, last_read_at, now_ms))
+
+    def read_positions(self, account_id: int, channel_ids: Sequence[int]) -> Deferred[dict[int, int]]:
+        return self._read(partial(reads.read_positions, account_id, channel_ids))
 
     def probe(self, now_ms: int) -> Deferred[None]:
         return self._write(partial(measuring.probe, self._file, now_ms))
@@ -146,6 +171,11 @@ class SQLiteStorage:
         if not self._is_open:
             return fail(Unavailable("the storage is closed"))
         return self._writer.submit(operation)
+
+    def _alone(self, operation: Operation[T]) -> Deferred[T]:
+        if not self._is_open:
+            return fail(Unavailable("the storage is closed"))
+        return self._writer.submit_alone(operation)
 
     def _read(self, operation: Operation[T]) -> Deferred[T]:
         if not self._is_open:

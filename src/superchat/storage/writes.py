@@ -11,23 +11,25 @@ from itertools import chain
 import attrs
 
 from superchat.ids import Snowflakes
-from superchat.model import REHEARSAL_CHANNEL_ID, Channel, Message, NewChannel, NewMessage
+from superchat.model import EVERYTHING, REHEARSAL_CHANNEL_ID, Channel, Message, NewAct, NewChannel, NewMessage
 from superchat.storage import queries, reads
-from superchat.storage.integers import key
-from superchat.storage.interface import (
+from superchat.storage.errors import (
     AlreadyDeleted,
     DuplicateName,
     ForeignParent,
     StorageError,
+    UnknownAccount,
     UnknownChannel,
     UnknownMessage,
     UnknownParent,
 )
+from superchat.storage.integers import key, nearest
+from superchat.storage.moderation.writes import record
 
 
 def create_channel(new: NewChannel, created_at: int, connection: sqlite3.Connection) -> Channel:
     """See ``IStorage.create_channel``."""
-    if new.parent_id != key(new.parent_id):
+    if new.parent_id is not None and not connection.execute(queries.IS_CHANNEL, (key(new.parent_id),)).fetchone():
         raise _no_such_channel(new.parent_id)
     row = (
         new.name,
@@ -37,6 +39,7 @@ def create_channel(new: NewChannel, created_at: int, connection: sqlite3.Connect
         new.channel_type,
         new.retention_hours,
         new.parent_id,
+        new.created_by,
         created_at,
     )
     try:
@@ -44,8 +47,6 @@ def create_channel(new: NewChannel, created_at: int, connection: sqlite3.Connect
     except sqlite3.IntegrityError as error:
         if error.sqlite_errorname == "SQLITE_CONSTRAINT_UNIQUE":
             raise DuplicateName(f"there is a channel {new.name!r} already") from error
-        if error.sqlite_errorname == "SQLITE_CONSTRAINT_FOREIGNKEY":
-            raise _no_such_channel(new.parent_id) from error
         raise
     assert channel_id is not None
     return Channel(id=channel_id, created_at=created_at, **attrs.asdict(new))
@@ -67,21 +68,69 @@ def seed_channels(seeds: Sequence[NewChannel], created_at: int, connection: sqli
         connection.execute("RELEASE seeds")
 
 
+def edit_message(
+    message_id: int,
+    content: bytes,
+    edited_at: int,
+    edited_by: str,
+    act: NewAct | None,
+    connection: sqlite3.Connection,
+) -> Message:
+    """See ``IStorage.edit_message``."""
+    original = _living(message_id, connection)
+    _keep_version("edited", original, edited_at, edited_by, act, connection)
+    connection.execute(queries.EDIT_CONTENT, (content, edited_at, message_id))
+    return attrs.evolve(original, content=content, edited_at=edited_at)
+
+
 def delete_message(
-    message_id: int, text: bytes, deleted_at: int, deleted_by: str, connection: sqlite3.Connection
+    message_id: int,
+    text: bytes,
+    deleted_at: int,
+    deleted_by: str,
+    act: NewAct | None,
+    connection: sqlite3.Connection,
 ) -> Message:
     """See ``IStorage.delete_message``."""
-    original = reads.message(message_id, connection)
-    if original is None:
-        raise UnknownMessage(f"there is no message {message_id}")
-    if original.deleted_at is not None:
-        raise AlreadyDeleted(f"message {message_id} is deleted already")
-    version = (message_id, "deleted", original.content, original.author_nickname, deleted_at, deleted_by)
-    connection.execute(queries.INSERT_VERSION, version)
+    original = _living(message_id, connection)
+    _keep_version("deleted", original, deleted_at, deleted_by, act, connection)
     connection.execute(queries.DELETE_CONTENT, (text, deleted_at, message_id))
     if original.parent_id is not None:
         _count_for_ancestors({original.parent_id: -1}, connection)
     return attrs.evolve(original, content=text, deleted_at=deleted_at)
+
+
+def _living(message_id: int, connection: sqlite3.Connection) -> Message:
+    """The message, if it may still be changed."""
+    original = reads.message(message_id, EVERYTHING, connection)
+    if original is None:
+        raise UnknownMessage(f"there is no message {message_id}")
+    if original.deleted_at is not None:
+        raise AlreadyDeleted(f"message {message_id} is deleted already")
+    return original
+
+
+def _keep_version(
+    kind: str, original: Message, ended_at: int, ended_by: str, act: NewAct | None, connection: sqlite3.Connection
+) -> None:
+    """Keep what a message says until now, and record who changes it if that must be (decisions 4.7, 7.3)."""
+    version = (original.id, kind, original.content, original.author_nickname, ended_at, ended_by)
+    connection.execute(queries.INSERT_VERSION, version)
+    if act is not None:
+        record(act, connection)
+
+
+def set_read(
+    account_id: int, channel_id: int, last_read_at: int, now_ms: int, connection: sqlite3.Connection
+) -> None:
+    """See ``IStorage.set_read``."""
+    reader = key(account_id), key(channel_id)
+    has_account, has_channel = connection.execute(queries.READER, reader).fetchone()
+    if not has_account:
+        raise UnknownAccount(f"there is no account {account_id}")
+    if not has_channel:
+        raise _no_such_channel(channel_id)
+    connection.execute(queries.SET_READ, (*reader, nearest(last_read_at), now_ms))
 
 
 def append_messages(
@@ -147,7 +196,9 @@ class _Places:
             new.channel_id,
             new.parent_id,
             message_id if root_id is None else root_id,
+            new.author_id,
             new.author_nickname,
+            new.author_flags,
             new.author_session,
             new.content,
             new.created_at,
@@ -166,6 +217,7 @@ def _insert(messages: Sequence[Message], connection: sqlite3.Connection) -> None
                 message.channel_id,
                 message.parent_id,
                 message.root_id,
+                message.author_id,
                 message.author_nickname,
                 message.author_session,
                 message.content,

@@ -10,21 +10,32 @@ from shutil import get_terminal_size
 from types import FrameType
 from typing import Any, Final, TextIO
 
+import attrs
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from superchat.client import ChatClient, ClientError, ServerRefused, connect
-from superchat.client.protocol import EventListener, ignore
+from superchat.client.key_file import KeyFileError
+from superchat.client.passwords import password_hash, takes_long
+from superchat.client.protocol import EventListener
+from superchat.tools.cli_arguments import parse
 from superchat.tools.cli_ask import Declined, Questions
 from superchat.tools.cli_chat import Chat
-from superchat.tools.cli_once import COMMANDS
-from superchat.tools.cli_options import Options, parse
-from superchat.tools.cli_output import HumanOutput, JsonOutput, Output, WriteLine
+from superchat.tools.cli_commands import COMMANDS
+from superchat.tools.cli_human import HumanOutput
+from superchat.tools.cli_incoming import Incoming
+from superchat.tools.cli_json import JsonOutput
+from superchat.tools.cli_options import Options
+from superchat.tools.cli_output import Output, WriteLine
+from superchat.tools.cli_secrets import NoPassword, Secrets, existing, new
 from superchat.tools.cli_tail import tail
 from superchat.tools.cli_text import Palette, wants_colour
+from superchat.wire import messages as wire
 from superchat.wire.errors import Unencodable
+from superchat.wire.records import Message
 
 DONE: Final = 0
 REFUSED: Final = 1
@@ -83,6 +94,14 @@ class Program:
 
     def run(self) -> int:
         """Do what was asked for; return the exit status."""
+        try:
+            # Before anything else: no connection waits for somebody who has to remember a password.
+            self._options = attrs.evolve(self._options, secrets=self._ask_secrets())
+        except NoPassword as trouble:
+            self._output.error("usage", str(trouble))
+            return WRONG_USAGE
+        except KeyboardInterrupt:
+            return BY_SIGNAL + signal.SIGINT
         statuses: list[int] = []
 
         def start() -> None:
@@ -99,19 +118,25 @@ class Program:
     # Commands
 
     async def _command(self) -> int:
-        match self._options.command:
-            case "tail":
+        await self._prove_identity()
+        match self._options:
+            case Options(command="tail"):
                 await tail(self._reactor, self._listen, self._options, self._output)
-            case "chat":
+            case Options(command="chat") | Options(command="dm", text=""):
                 return await self._chat()
             case _:
                 await self._once()
         return DONE
 
     async def _once(self) -> None:
-        client = await self._listen(ignore)
+        incoming = Incoming()
+
+        def listener(event: Message) -> None:
+            incoming.take(event)
+
+        client = await self._listen(listener)
         try:
-            questions = Questions(client, self._options.timeout_seconds)
+            questions = Questions(client, self._options.timeout_seconds, incoming)
             await COMMANDS[self._options.command](questions, self._options, self._output)
         finally:
             await client.close()
@@ -136,6 +161,35 @@ class Program:
         finally:
             terminal.stop()
         return DONE
+
+    # Secrets
+
+    def _ask_secrets(self) -> Secrets:
+        options = self._options
+        if not options.login:
+            return Secrets(hash=self._hash)
+        if options.command == "register":
+            return Secrets(password=new(options.password_file, "Password: "), hash=self._hash)
+        password = existing(options.password_file)
+        if options.command != "passwd":
+            return Secrets(password=password, hash=self._hash)
+        return Secrets(password=password, new_password=new(options.new_password_file), hash=self._hash)
+
+    async def _prove_identity(self) -> None:
+        """Make of the password what the server gets to see."""
+        options, secrets = self._options, self._options.secrets
+        if not options.login or options.nickname is None:
+            return
+        hashed = await self._hash(options.nickname, secrets.password)
+        credentials = wire.AuthRequest(nickname=options.nickname, password_hash=hashed)
+        known = attrs.evolve(secrets, credentials=credentials, password="")
+        self._options = attrs.evolve(options, secrets=known)
+
+    def _hash(self, nickname: str, password: str) -> Deferred[str]:
+        if takes_long(nickname):
+            self._output.notice("for so short a nickname it takes a minute to prepare the password")
+        pool = self._reactor.getThreadPool()
+        return deferToThreadPool(self._reactor, pool, password_hash, nickname, password)
 
     def _listen(self, listener: EventListener) -> Deferred[ChatClient]:
         options = self._options
@@ -185,6 +239,9 @@ class Program:
         if isinstance(error, Declined):
             self._output.error("refused", str(error))
             return REFUSED
+        if isinstance(error, KeyFileError | NoPassword):
+            self._output.error("usage", str(error))
+            return WRONG_USAGE
         if isinstance(error, Unencodable):
             self._output.error("usage", "the message is too long for the protocol")
             return WRONG_USAGE

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import re
-import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from twisted.internet.defer import DeferredList
+from twisted.internet.defer import CancelledError, DeferredList
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.python.failure import Failure
 
-from superchat.client import ChatClient, ClientError, ServerRefused
+from superchat.client import ChatClient, ClientError, ConnectionClosed, ServerRefused
+from superchat.client.protocol import fork
+from superchat.tools.cli_incoming import Incoming, Wanted
 from superchat.tools.cli_output import Channel
+from superchat.tools.cli_text import decoded
 from superchat.wire import messages as wire
 from superchat.wire.messages import MessageEntry
 from superchat.wire.records import Message
@@ -30,31 +32,15 @@ class Declined(ClientError):
 
 
 class Questions:
-    """Asks one server, with one timeout for every request."""
+    """Asks one server, with one timeout for every request.
 
-    def __init__(self, client: ChatClient, timeout_seconds: float) -> None:
+    ``incoming`` is where whoever listens to the connection leaves what the server says unasked.
+    """
+
+    def __init__(self, client: ChatClient, timeout_seconds: float, incoming: Incoming | None = None) -> None:
         self.client = client
+        self.incoming = Incoming() if incoming is None else incoming
         self._timeout_seconds = timeout_seconds
-
-    # Names
-
-    async def introduce(self, wanted: str | None, login: str) -> str:
-        """Take the nickname ``wanted``, or one made of ``login``; return it.
-
-        Raises Declined if a wanted one is refused. One that nobody asked for gives way to ``guest-XXXX``.
-        """
-        nickname = wanted or nickname_of(login) or guest()
-        reply = await self._nickname(nickname)
-        if not reply.success and wanted is None:
-            nickname = guest()
-            reply = await self._nickname(nickname)
-        if not reply.success:
-            raise Declined(reply.message)
-        return nickname
-
-    async def _nickname(self, nickname: str) -> wire.NicknameResponse:
-        reply: wire.NicknameResponse = await self.ask(wire.SetNickname(nickname=nickname))
-        return reply
 
     # Channels
 
@@ -194,9 +180,55 @@ class Questions:
 
     # Requests
 
+    @property
+    def message_limit_bytes(self) -> int:
+        """How long a message may be."""
+        assert self.client.config is not None
+        return self.client.config.max_message_length
+
     async def ask(self, request: Message) -> Any:
         """Return the reply to a request, of the type that belongs to it."""
         return await self.client.request(request, self._timeout_seconds)
+
+    async def settled(self) -> None:
+        """Wait until the server has dealt with all that was sent before."""
+        await self.ask(wire.Ping(timestamp=int(self.client.clock.seconds() * 1000)))
+
+    async def tell(self, message: Message) -> None:
+        """Send a message that has no reply, and wait until the server has dealt with it. Raises ServerRefused."""
+        refusal = self.incoming.wait(lambda event: isinstance(event, wire.Error))
+        self.client.send(message)
+        await self.settled()
+        if not refusal.called:
+            refusal.addErrback(lambda failure: failure.trap(CancelledError)).cancel()
+            return
+        error = await refusal
+        assert isinstance(error, wire.Error)
+        raise ServerRefused(error.error_code, error.message)
+
+    async def wait(self, wanted: Wanted, timeout_seconds: float | None = None) -> Message | None:
+        """Wait for an event; return None if it does not come in time. Raises ConnectionClosed."""
+        waiting = self.incoming.wait(wanted)
+        if timeout_seconds is not None:
+            waiting.addTimeout(timeout_seconds, self.client.clock)
+
+        def lost(reason: str) -> None:
+            if not waiting.called:
+                waiting.errback(ConnectionClosed(reason))
+
+        fork(self.client.closed).addCallback(lost)
+        try:
+            return await waiting
+        except DeferredTimeout:
+            return None
+
+    async def granted(self, request: Message) -> Any:
+        """Return the reply to a request that can be turned down. Raises Declined, in the server's words, if it was."""
+        reply = await self.ask(request)
+        if not reply.success:
+            said = reply.error_message if isinstance(reply, wire.PasswordChanged) else reply.message
+            raise Declined(said if isinstance(said, str) else decoded(said))
+        return reply
 
     async def ask_all(self, requests: Sequence[Message]) -> list[Any]:
         """Return the replies to requests made at once, None for each that was refused.
@@ -214,17 +246,6 @@ class Questions:
             else:
                 outcome.raiseException()
         return replies
-
-
-def nickname_of(login: str) -> str | None:
-    """Make a login name a valid nickname (decisions 2.1); None if too little of it is left."""
-    cleaned = re.sub(r"[^a-zA-Z0-9_-]+", "-", login).strip("-")[:20]
-    return cleaned if len(cleaned) >= 3 else None
-
-
-def guest() -> str:
-    """Make a nickname up."""
-    return f"guest-{secrets.token_hex(2)}"
 
 
 def indented(thread_id: int, replies: Iterable[MessageEntry]) -> Iterator[tuple[MessageEntry, int]]:

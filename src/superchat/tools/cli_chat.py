@@ -1,32 +1,35 @@
-"""The command to talk in a channel: shows messages with small numbers, takes lines and commands."""
+"""The command to talk in a channel or to somebody alone: shows messages with numbers, takes lines and commands."""
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from collections.abc import Coroutine
+from typing import Any, Final, Protocol
 
-from twisted.internet.defer import DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from superchat.client import ServerRefused
 from superchat.client.errors import ClientError
+from superchat.client.key_file import KeyFileError
 from superchat.tools.cli_ask import Declined, Questions
+from superchat.tools.cli_chat_commands import COMMANDS
+from superchat.tools.cli_conversations import Conversations
+from superchat.tools.cli_direct import with_new_text, with_text
 from superchat.tools.cli_excerpts import Excerpts
 from superchat.tools.cli_follow import Follower, Listen
+from superchat.tools.cli_numbers import Noted, Numbers
 from superchat.tools.cli_options import Options
-from superchat.tools.cli_output import Channel, Output, Shown
+from superchat.tools.cli_output import Channel, Encryption, Output, Shown
+from superchat.tools.cli_secrets import NoPassword
+from superchat.tools.cli_text import safe
 from superchat.wire import messages as wire
 from superchat.wire.errors import Unencodable
 from superchat.wire.messages import MessageEntry
+from superchat.wire.records import Message
 
-NUMBERS_REMEMBERED: Final = 5000
-
-HELP: Final = (
-    "/reply N TEXT   reply to the message shown as [N], in forums",
-    "/nick NAME      take another nickname",
-    "/users          list who is in the channel",
-    "/quit           leave; so does Ctrl-D on an empty line",
-    "//TEXT          post /TEXT",
-)
+FORGOTTEN: Final = "the line may not have been sent"
 
 
 class Keyboard(Protocol):
@@ -41,91 +44,122 @@ class Keyboard(Protocol):
     def gives_back(self, line: str) -> bool:
         """Put a line that cannot be sent now back under the cursor; False if lines had better wait."""
 
-
-class Numbers:
-    """Small numbers for messages: ids are too long to type."""
-
-    def __init__(self) -> None:
-        self._messages: dict[int, int] = {}
-        self._numbers: dict[int, int] = {}
-        self._last = 0
-
-    def give(self, message_id: int) -> int:
-        """Return the number of a message, a new one if it has none."""
-        if message_id not in self._numbers:
-            self._last += 1
-            self._numbers[message_id] = self._last
-            self._messages[self._last] = message_id
-            forgotten = self._messages.pop(self._last - NUMBERS_REMEMBERED, None)
-            if forgotten is not None:
-                del self._numbers[forgotten]
-        return self._numbers[message_id]
-
-    def of(self, message_id: int) -> int | None:
-        """Return the number of a message, None if it has none."""
-        return self._numbers.get(message_id)
-
-    def message(self, number: str) -> int | None:
-        """Return the message with the number that ``number`` spells, in brackets or not; None if there is none."""
-        digits = number.removeprefix("[").removesuffix("]")
-        return self._messages.get(int(digits)) if digits.isascii() and digits.isdigit() else None
+    def secret(self, prompt: str) -> Deferred[str]:
+        """Ask for a line and do not show it; empty if nobody wants to tell. Fails with NoPassword."""
 
 
 class Chat:
-    """A conversation in one channel."""
+    """A conversation in one channel, with private ones beside it."""
+
+    _log = Logger()
 
     def __init__(
         self, clock: IReactorTime, listen: Listen, options: Options, output: Output, keyboard: Keyboard
     ) -> None:
-        self._options = options
-        self._output = output
-        self._keyboard = keyboard
+        self.options = options
+        self.output = output
+        self.keyboard = keyboard
         self.failed = False
         """Whether anything typed came to nothing."""
-        self._numbers = Numbers()
+        self.numbers = Numbers()
+        self.follower = Follower(clock, listen, options, output, self, find=self._find, join=True)
+        self.conversations = Conversations(options, output, self.follower)
         self._excerpts = Excerpts()
         self._one_at_a_time = DeferredLock()
-        self._follower = Follower(clock, listen, options, output, self, join=True)
+        self._read_until_ms = 0
 
     async def run(self) -> None:
-        """Talk until ``quit``. Raises as ``Follower.run``."""
-        await self._follower.run()
+        """Talk until ``quit``. Raises as ``Follower.run``, and KeyFileError."""
+        await self.follower.run()
 
     def quit(self) -> None:
         """Leave."""
-        self._follower.stop()
+        self._mark_read()
+        self.follower.stop()
+
+    async def _find(self, questions: Questions) -> list[Channel]:
+        if not self.options.user:
+            return [await questions.channel(self.options.channel)]
+        conversation = await self.conversations.start(questions, self.options.user, self.options.wait_seconds)
+        return [conversation.channel]
 
     # What the follower shows
 
     def known(self, entry: MessageEntry) -> None:
         """Replies may answer it."""
-        self._excerpts.remember(entry)
+        self._excerpts.remember(self._opened(entry)[0])
 
     def message(self, entry: MessageEntry, channel: Channel | None) -> None:
         """Show a message with its number."""
         reply_to = None
         if entry.parent_id is not None:
-            number = self._numbers.of(entry.parent_id)
+            number = self.numbers.of(entry.parent_id)
             reply_to = self._excerpts.of(entry.parent_id) if number is None else f"[{number}]"
-        shown = Shown(number=self._numbers.give(entry.message_id), reply_to=reply_to)
-        self._output.message(entry, shown)
+        opened, encryption = self._opened(entry)
+        elsewhere = channel is not None and channel.channel_id != self.follower.home.channel_id
+        shown = Shown(
+            number=self.numbers.give(Noted(entry.message_id, entry.channel_id)),
+            reply_to=reply_to,
+            channel=channel.label if channel is not None and elsewhere else None,
+            is_private=channel is not None and channel.is_private,
+            encryption=encryption,
+        )
+        self.output.message(opened, shown)
+        self._read_until_ms = max(self._read_until_ms, 0 if elsewhere else entry.created_at)
+
+    def _opened(self, entry: MessageEntry) -> tuple[MessageEntry, Encryption | None]:
+        conversation = self.conversations.of(entry.channel_id)
+        if conversation is None or not entry.author_nickname:  # what the server itself says is for both, in the clear
+            return entry, None
+        content, encryption = conversation.open(entry.content)
+        return with_text(entry, content), encryption
 
     def edited(self, event: wire.MessageEdited) -> None:
         """Show the new text under the old number."""
-        self._output.edited(event, self._numbers.of(event.message_id))
+        content = self.conversations.open(event.new_content or b"")
+        self.output.edited(with_new_text(event, content), self.numbers.of(event.message_id))
 
     def deleted(self, event: wire.MessageDeleted) -> None:
         """Show which message is gone."""
-        self._output.deleted(event, self._numbers.of(event.message_id))
+        self.output.deleted(event, self.numbers.of(event.message_id))
 
     def presence(self, event: wire.ChannelPresence) -> None:
         """Show who comes and goes."""
-        self._output.presence(event)
+        self.output.presence(event)
+
+    def direct(self, event: Message) -> None:
+        """Show what becomes of private conversations."""
+        if isinstance(event, wire.DMReady):
+            self._spawn(self._opened_by_others(event))
+        else:
+            self.conversations.show(event)
+
+    async def _opened_by_others(self, ready: wire.DMReady) -> None:
+        questions = self.follower.questions
+        if questions is not None:
+            await self.conversations.begin(questions, ready)
 
     def entered(self) -> None:
         """The channel is joined: lines can be typed."""
-        self._prompt()
-        self._keyboard.start(self)
+        self.show_prompt()
+        self._mark_read()
+        self.keyboard.start(self)
+
+    def _mark_read(self) -> None:
+        questions = self.follower.questions
+        if questions is None or self.follower.link.places.login is None or not self._read_until_ms:
+            return
+        home = self.follower.home.channel_id
+        questions.client.send(wire.UpdateReadState(channel_id=home, timestamp=self._read_until_ms))
+
+    def _spawn(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
+        Deferred.fromCoroutine(work).addErrback(self._failed_beside)
+
+    def _failed_beside(self, failure: Failure) -> None:
+        if failure.check(ClientError, KeyFileError):
+            self.output.notice(failure.getErrorMessage())
+        else:
+            self._log.failure("A private conversation failed", failure=failure)
 
     # What is typed
 
@@ -140,26 +174,28 @@ class Chat:
     async def _take(self, text: str) -> None:
         if not text.strip():
             return
-        questions = self._follower.questions
-        if questions is None and self._keyboard.gives_back(text):
-            self._output.notice("not connected; the line was not sent")
+        questions = self.follower.questions
+        if questions is None and self.keyboard.gives_back(text):
+            self.output.notice("not connected; the line was not sent")
             return
         try:
-            await self._obey(questions or await self._follower.reachable(), text)
+            await self._obey(questions or await self.follower.reachable(), text)
         except ServerRefused as refusal:
             self._fail("refused", refusal.text, refusal.code)
         except (Declined, Unencodable) as refusal:
             self._fail("refused", str(refusal))
+        except (KeyFileError, NoPassword) as trouble:
+            self._fail("usage", str(trouble))
         except ClientError as trouble:
-            self._fail("connection", f"the line may not have been sent: {trouble}")
+            self._fail("connection", f"{FORGOTTEN}: {trouble}")
 
     def _fail(self, kind: str, text: str, code: int | None = None) -> None:
         self.failed = True
-        self._output.error(kind, text, code)
+        self.output.error(kind, text, code)
 
     async def _obey(self, questions: Questions, text: str) -> None:
         if not text.startswith("/") or text.startswith("//"):
-            await self._post(questions, text[1:] if text.startswith("//") else text)
+            await self.post(questions, text[1:] if text.startswith("//") else text)
             return
         verb, _, rest = text[1:].partition(" ")
         command = COMMANDS.get(verb)
@@ -167,59 +203,22 @@ class Chat:
             raise Declined(f"there is no command /{verb}; /help lists them")
         await command(self, questions, rest.strip())
 
-    async def _post(self, questions: Questions, text: str, parent_id: int | None = None) -> None:
-        [channel_id] = self._follower.channels
-        request = wire.PostMessage(
-            channel_id=channel_id, parent_id=parent_id, content=text.encode("utf-8", "surrogateescape")
-        )
-        reply: wire.MessagePosted = await questions.ask(request)
-        if not reply.success:
-            raise Declined(reply.message)
+    async def post(
+        self, questions: Questions, text: str, *, channel_id: int | None = None, parent_id: int | None = None
+    ) -> None:
+        """Say something here or in another place, encrypted where it is private. Raises Declined."""
+        place = self.follower.home.channel_id if channel_id is None else channel_id
+        content = self.conversations.seal(questions, place, text)
+        await questions.granted(wire.PostMessage(channel_id=place, parent_id=parent_id, content=content))
 
-    async def reply(self, questions: Questions, rest: str) -> None:
-        """``/reply N TEXT``"""
-        number, _, text = rest.partition(" ")
-        message_id = self._numbers.message(number)
-        if message_id is None or not text.strip():
-            raise Declined("usage: /reply N TEXT, with N as in [N] before a message")
-        [channel] = self._follower.channels.values()
-        if channel.is_forum is not False:
-            # Whoever replies wants to see the reply, and those to it.
-            await self._follower.attend(questions, message_id, channel.channel_id)
-        await self._post(questions, text.strip(), message_id)
+    def named(self, nickname: str, credentials: wire.AuthRequest | None) -> None:
+        """One has another name, or another account, from now on and on the next connections."""
+        places = self.follower.link.places
+        places.nickname, places.login = nickname, credentials
+        self.show_prompt()
 
-    async def nick(self, questions: Questions, name: str) -> None:
-        """``/nick NAME``"""
-        reply: wire.NicknameResponse = await questions.ask(wire.SetNickname(nickname=name))
-        if not reply.success:
-            raise Declined(reply.message)
-        self._follower.link.places.nickname = name
-        self._prompt()
-        self._output.notice(reply.message)
-
-    async def users(self, questions: Questions, rest: str) -> None:
-        """``/users``"""
-        [channel_id] = self._follower.channels
-        roster: wire.ChannelUserList = await questions.ask(wire.ListChannelUsers(channel_id=channel_id))
-        self._output.users(roster.users)
-
-    async def help(self, questions: Questions, rest: str) -> None:
-        """``/help``"""
-        for line in HELP:
-            self._output.notice(line)
-
-    async def leave(self, questions: Questions, rest: str) -> None:
-        """``/quit``"""
-        self.quit()
-
-    def _prompt(self) -> None:
-        self._keyboard.prompt(f"{self._follower.link.places.nickname}> ")
-
-
-COMMANDS: Final = {
-    "reply": Chat.reply,
-    "nick": Chat.nick,
-    "users": Chat.users,
-    "help": Chat.help,
-    "quit": Chat.leave,
-}
+    def show_prompt(self) -> None:
+        """Show who one is, and in private to whom one talks."""
+        home = self.follower.home
+        who = f"{self.follower.link.places.nickname}" + (f" to {home.label}" if home.is_private else "")
+        self.keyboard.prompt(f"{safe(who)}> ")

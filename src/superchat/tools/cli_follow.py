@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -13,6 +13,8 @@ from twisted.python.failure import Failure
 from superchat.client import ChatClient, ClientError, ConnectionClosed, Reconnecting
 from superchat.client.protocol import EventListener
 from superchat.tools.cli_ask import MESSAGES_PER_PAGE, REQUESTS_AT_ONCE, Declined, Questions
+from superchat.tools.cli_identity import introduce
+from superchat.tools.cli_incoming import Incoming
 from superchat.tools.cli_options import Options
 from superchat.tools.cli_output import Channel, Output
 from superchat.tools.cli_threads import Threads
@@ -25,6 +27,9 @@ MISSED_LIMIT: Final = 1000
 
 Listen = Callable[[EventListener], Deferred[ChatClient]]
 """Connects to the server; the listener gets the events."""
+
+Find = Callable[[Questions], Awaitable[list[Channel]]]
+"""Finds out which channels to follow, on the first connection."""
 
 
 class View(Protocol):
@@ -45,6 +50,9 @@ class View(Protocol):
     def presence(self, event: wire.ChannelPresence) -> None:
         """Somebody entered or left a joined channel."""
 
+    def direct(self, event: Message) -> None:
+        """Something happened to a private conversation that nobody waited for."""
+
     def entered(self) -> None:
         """The channels are entered and their past is shown; called once."""
 
@@ -60,14 +68,25 @@ class Follower:
     _log = Logger()
 
     def __init__(
-        self, clock: IReactorTime, listen: Listen, options: Options, output: Output, view: View, *, join: bool
+        self,
+        clock: IReactorTime,
+        listen: Listen,
+        options: Options,
+        output: Output,
+        view: View,
+        *,
+        find: Find,
+        join: bool,
     ) -> None:
         self.channels: dict[int, Channel] = {}
+        self.incoming = Incoming()
         self._clock = clock
         self._options = options
         self._output = output
         self._view = view
+        self._find = find
         self._join = join
+        self._home: Channel | None = None
         self._held: dict[int, MessageEntry] | None = {}
         self._shown: dict[int, None] = {}
         self._latest = 0
@@ -111,7 +130,13 @@ class Follower:
     def questions(self) -> Questions | None:
         """The server to ask; None while there is no connection."""
         client = self.link.client
-        return None if client is None else Questions(client, self._options.timeout_seconds)
+        return None if client is None else self._ask(client)
+
+    @property
+    def home(self) -> Channel:
+        """The channel that was joined."""
+        assert self._home is not None
+        return self._home
 
     def reachable(self) -> Deferred[Questions]:
         """Wait for the next connection."""
@@ -135,7 +160,17 @@ class Follower:
             case wire.ChannelDeleted(success=True, channel_id=channel_id):
                 self._drop(channel_id, "the channel was deleted")
             case wire.Error():
-                self._output.notice(f"error {event.error_code}: {event.message}")
+                if not self.incoming.take(event):
+                    self._output.notice(f"error {event.error_code}: {event.message}")
+            case (
+                wire.DMRequest()
+                | wire.DMReady()
+                | wire.DMDeclined()
+                | wire.KeyRequired()
+                | wire.DMParticipantLeft()
+            ):
+                if not self.incoming.take(event):
+                    self._view.direct(event)
 
     def _arrived(self, entry: MessageEntry) -> None:
         if self._held is None:
@@ -166,7 +201,7 @@ class Follower:
     # Connecting
 
     async def _connected(self, client: ChatClient) -> None:
-        questions = Questions(client, self._options.timeout_seconds)
+        questions = self._ask(client)
         assert client.config is not None
         self._threads.limit(client.config.max_thread_subscriptions)
         if self.channels:
@@ -181,6 +216,9 @@ class Follower:
         for each in waiting:
             each.callback(questions)
 
+    def _ask(self, client: ChatClient) -> Questions:
+        return Questions(client, self._options.timeout_seconds, self.incoming)
+
     def _release(self, missed: Iterable[MessageEntry]) -> None:
         """Show what was missed and what was held back; from now on, all that comes."""
         held, self._held = self._held or {}, None
@@ -190,12 +228,14 @@ class Follower:
     async def _begin(self, questions: Questions) -> None:
         """Find and enter the channels; show as much of the past as was asked for."""
         places = self.link.places
-        if self._join or self._options.nickname is not None:
-            places.nickname = await questions.introduce(self._options.nickname, self._options.login)
-        for name in self._options.channels:
-            channel = await questions.channel(name)
-            await self._enter(questions, channel)
-            self.channels[channel.channel_id] = channel
+        credentials = self._options.secrets.credentials
+        if self._join or self._options.nickname is not None or credentials is not None:
+            places.nickname = await introduce(questions, self._options)
+            places.login = credentials
+        for channel in await self._find(questions):
+            if self._join:
+                await self._enter(questions, channel)
+            await self.add(questions, channel)
         past: list[MessageEntry] = []
         first: list[MessageEntry] = []
         for channel_id in self.channels:
@@ -210,14 +250,16 @@ class Follower:
             self._view.message(entry, self.channels.get(entry.channel_id))
 
     async def _enter(self, questions: Questions, channel: Channel) -> None:
-        places = self.link.places
-        if self._join:
-            joined: wire.JoinResponse = await questions.ask(wire.JoinChannel(channel_id=channel.channel_id))
-            if not joined.success:
-                raise Declined(joined.message)
-            places.joined = channel.channel_id
-        await questions.ask(wire.SubscribeChannel(channel_id=channel.channel_id))
-        places.channels[channel.channel_id] = None
+        await questions.granted(wire.JoinChannel(channel_id=channel.channel_id))
+        self.link.places.joined = channel.channel_id
+        self._home = channel
+
+    async def add(self, questions: Questions, channel: Channel) -> None:
+        """Follow a channel from now on. Raises ServerRefused."""
+        if channel.channel_id not in self.channels:
+            await questions.ask(wire.SubscribeChannel(channel_id=channel.channel_id))
+            self.link.places.channels[channel.channel_id] = None
+        self.channels[channel.channel_id] = channel
 
     async def _listen_to_recent(self, questions: Questions, roots: Iterable[MessageEntry]) -> None:
         """Follow the newest threads; learn their latest replies, so that old ones never count as missed."""
@@ -280,7 +322,9 @@ class Follower:
         self._output.notice(f"connection lost: {reason}; trying again in {delay_seconds:.0f} s")
 
     def _refused(self, request: Message, text: str) -> None:
-        if isinstance(request, wire.SubscribeChannel | wire.JoinChannel):
+        if isinstance(request, wire.AuthRequest):
+            self.stop(Declined(text))  # to go on without the account would be to go on as somebody else
+        elif isinstance(request, wire.SubscribeChannel | wire.JoinChannel):
             self._drop(request.channel_id, text)
         elif isinstance(request, wire.SetNickname):
             self._output.notice(f"the nickname {request.nickname} was refused: {text}")
@@ -290,10 +334,11 @@ class Follower:
         if channel is None:
             return
         self.link.places.channels.pop(channel_id, None)
-        if not self.channels:
-            self.stop(Declined(f"#{channel.label}: {why}"))
+        place = channel.label if channel.is_private else f"#{channel.label}"
+        if not self.channels or channel is self._home:
+            self.stop(Declined(f"{place}: {why}"))
         else:
-            self._output.notice(f"#{channel.label}: {why}")
+            self._output.notice(f"{place}: {why}")
 
     # Threads
 

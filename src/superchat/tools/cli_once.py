@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Awaitable, Callable
-from typing import Final
-
-from superchat.tools.cli_ask import USERS_LIMIT, Declined, Questions, indented
+from superchat.tools.cli_ask import USERS_LIMIT, Questions, indented
+from superchat.tools.cli_identity import identify, introduce
 from superchat.tools.cli_options import Options
 from superchat.tools.cli_output import Output, Shown
+from superchat.tools.cli_standard_input import text_of
 from superchat.wire import messages as wire
-
-LONGEST_CONTENT_BYTES: Final = 65535  # of a string on the wire
-
-Command = Callable[[Questions, Options, Output], Awaitable[None]]
-
-
-async def identify(questions: Questions, options: Options) -> None:
-    """Take the nickname that was asked for; reading needs none."""
-    if options.nickname is not None:
-        await questions.introduce(options.nickname, options.login)
-
-
-def typed() -> bytes:
-    """Read a message from standard input, without the line end a shell or editor puts behind it."""
-    # What is longer than a message can be is refused when it is encoded; there is no use in reading on.
-    content = sys.stdin.buffer.read(LONGEST_CONTENT_BYTES + 3)
-    return content.removesuffix(b"\n").removesuffix(b"\r")
 
 
 async def post(questions: Questions, options: Options, output: Output) -> None:
     """Post a message; print its id."""
-    content = typed() if options.text == "-" else os.fsencode(options.text)
-    await questions.introduce(options.nickname, options.login)
+    content = text_of(options)
+    await introduce(questions, options)
     channel = await questions.channel(options.channel)
     request = wire.PostMessage(channel_id=channel.channel_id, parent_id=options.message_id, content=content)
-    reply: wire.MessagePosted = await questions.ask(request)
-    if not reply.success:
-        raise Declined(reply.message)
+    reply: wire.MessagePosted = await questions.granted(request)
     output.posted(reply.message_id)
 
 
@@ -81,11 +59,3 @@ async def users(questions: Questions, options: Options, output: Output) -> None:
         online: wire.UserList = await questions.ask(wire.ListUsers(limit=USERS_LIMIT))
         output.users(online.users)
 
-
-COMMANDS: dict[str, Command] = {
-    "post": post,
-    "threads": threads,
-    "read": read,
-    "channels": channels,
-    "users": users,
-}

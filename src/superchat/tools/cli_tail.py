@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from twisted.internet.interfaces import IReactorTime
 
+from superchat.tools.cli_ask import Questions
 from superchat.tools.cli_excerpts import Excerpts
 from superchat.tools.cli_follow import Follower, Listen
 from superchat.tools.cli_options import Options
 from superchat.tools.cli_output import Channel, Output, Shown
 from superchat.wire import messages as wire
 from superchat.wire.messages import MessageEntry
+from superchat.wire.records import Message
 
 
 async def tail(clock: IReactorTime, listen: Listen, options: Options, output: Output) -> None:
     """Print what is said in some channels. Does not end by itself, unless all of them are deleted."""
     view = TailView(output, name_channels=options.json or len(options.channels) > 1)
-    await Follower(clock, listen, options, output, view, join=False).run()
+
+    async def find(questions: Questions) -> list[Channel]:
+        return [await questions.channel(name) for name in options.channels]
+
+    await Follower(clock, listen, options, output, view, find=find, join=False).run()
 
 
 class TailView:
@@ -47,6 +53,9 @@ class TailView:
 
     def presence(self, event: wire.ChannelPresence) -> None:
         """Who comes and goes is not what one reads here."""
+
+    def direct(self, event: Message) -> None:
+        """Nor are private conversations."""
 
     def entered(self) -> None:
         """There is nothing to be done about it."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from twisted.conch.insults.insults import ServerProtocol, TerminalProtocol
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 
 from superchat.tools.cli_chat import Chat
 from superchat.tools.cli_line import Line
+from superchat.tools.cli_secrets import NoPassword
 
 READ_BYTES: Final = 65536
 
@@ -94,6 +95,10 @@ class PlainKeyboard(LineReceiver):
         """Lines wait for the connection to come back."""
         return False
 
+    def secret(self, prompt: str) -> Deferred[str]:
+        """There is nobody to ask, and a script had better not have its passwords among its lines."""
+        return fail(NoPassword("passwords are asked for on a terminal only; use --login and --password-file"))
+
     def lineReceived(self, line: bytes) -> None:
         self.pauseProducing()
         self._pass_on(line).addCallback(lambda _: self.resumeProducing())
@@ -113,6 +118,15 @@ class PlainKeyboard(LineReceiver):
         return passed.addErrback(lambda failure: self._log.failure("A line failed", failure=failure))
 
 
+class Secret:
+    """A line that is being typed unseen."""
+
+    def __init__(self, prompt: str) -> None:
+        self.prompt = prompt
+        self.line = Line()
+        self.told: Deferred[str] = Deferred()
+
+
 class Terminal(TerminalProtocol):
     """One row at the bottom to type in; everything else is printed above it."""
 
@@ -130,6 +144,7 @@ class Terminal(TerminalProtocol):
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._line = Line()
         self._prompt = ""
+        self._secret: Secret | None = None
         self._pasting = False
         self._active = False
         self._modes: list[Any] | None = None
@@ -166,6 +181,12 @@ class Terminal(TerminalProtocol):
             self._line.replace(line)
             self._redraw()
         return True
+
+    def secret(self, prompt: str) -> Deferred[str]:
+        """Ask for a line that is neither shown nor remembered. Enter ends it."""
+        self._secret = Secret(prompt)
+        self._redraw()
+        return self._secret.told
 
     def print(self, text: str) -> None:
         """Print a line above the one being typed."""
@@ -207,7 +228,8 @@ class Terminal(TerminalProtocol):
         return lambda number, frame: self._reactor.callFromThread(react)
 
     def _row(self) -> str:
-        row, cursor = self._line.row(self._prompt, self._columns())
+        line, prompt = (self._line, self._prompt) if self._secret is None else (Line(), self._secret.prompt)
+        row, cursor = line.row(prompt, self._columns())
         return f"{ERASE_ROW}{row}\r" + (f"\x1b[{cursor}C" if cursor else "")
 
     def _redraw(self) -> None:
@@ -226,7 +248,9 @@ class Terminal(TerminalProtocol):
 
     def keystrokeReceived(self, keyID: Any, modifier: Any) -> None:
         key = (keyID, modifier)
-        if key in KEYS and not (self._pasting and keyID in ENTER):
+        if self._secret is not None:
+            self._whisper(self._secret, keyID, modifier)
+        elif key in KEYS and not (self._pasting and keyID in ENTER):
             KEYS[key](self._line)
         elif keyID in ENTER and modifier is None:
             self._enter()
@@ -234,13 +258,25 @@ class Terminal(TerminalProtocol):
             self._end_or_delete()
         elif key == (b"\x0c", None):
             self._write(ERASE_SCREEN)
-        elif isinstance(keyID, bytes) and modifier is None:
+        elif is_character(keyID, modifier):
             self._insert(self._decoder.decode(keyID))
+
+    def _whisper(self, secret: Secret, key: Any, modifier: Any) -> None:
+        if (key in ENTER and not self._pasting) or key == b"\x04":
+            self._secret = None
+            secret.told.callback(secret.line.text)
+        elif key in ERASERS:
+            secret.line.backspace()
+        elif key == b"\x15":
+            secret.line.replace("")
+        elif is_character(key, modifier) and key not in ENTER:
+            typed = self._decoder.decode(key)
+            secret.line.insert("".join(each for each in typed if each.isprintable()))
 
     def unhandledControlSequence(self, seq: bytes) -> None:
         if seq in PASTES:
             self._pasting = PASTES[seq]
-        elif seq in SEQUENCES:
+        elif self._secret is None and seq in SEQUENCES:
             SEQUENCES[seq](self._line)
 
     def _insert(self, text: str) -> None:
@@ -266,7 +302,14 @@ class Terminal(TerminalProtocol):
             self._ended()
 
 
+
+def is_character(key: Any, modifier: Any) -> bool:
+    """Whether a key stands for itself; twisted's names of other keys are longer."""
+    return isinstance(key, bytes) and len(key) == 1 and modifier is None
+
+
 ENTER: Final = (b"\r", b"\n")
+ERASERS: Final = (b"\x7f", b"\x08")
 PASTES: Final = {b"\x1b[200~": True, b"\x1b[201~": False}
 
 _KEY: Any = ServerProtocol  # it gets its key names from a table

@@ -14,6 +14,7 @@ from superchat.chat.audiences import Audiences
 from superchat.chat.broadcasts import Broadcasts
 from superchat.chat.counters import OTHER_TYPE, CloseCause, Counters, Transport
 from superchat.chat.deliveries import Deliveries
+from superchat.chat.retention import Removed
 from superchat.chat.service import Chat
 from superchat.net.outbox import Flusher
 from superchat.ops.series.families import (
@@ -46,6 +47,7 @@ def families(chat: Chat, flusher: Flusher) -> Iterator[Family]:
     """Everything about one chat and the outboxes of its sessions."""
     yield from _sessions(chat)
     yield from _messages(chat.counters)
+    yield from _removed(chat.retention.removed)
     yield from _subscriptions(chat)
     yield from _broadcasts(chat.broadcasts)
     yield from _refusals(chat.counters)
@@ -79,6 +81,12 @@ def _sessions(chat: Chat) -> Iterator[Family]:
         "reason",
         _filled(_REASONS, counted.sessions_disconnected),
     )
+    yield gauges(
+        "superchat_bans",
+        "Bans in force, shadowbans included, by what they are of: a user, or an address or network (ip).",
+        "type",
+        {ban_type: chat.bans.count(ban_type) for ban_type in ("user", "ip")},
+    )
 
 
 def _messages(counted: Counters) -> Iterator[Family]:
@@ -107,6 +115,18 @@ def _messages(counted: Counters) -> Iterator[Family]:
         ("channel_id", "thread_id"),
         [*_delivered(counted.channel_deliveries, ""), *_delivered(counted.thread_deliveries, OTHER)],
     )
+
+
+def _removed(removed: Removed) -> Iterator[Family]:
+    yield counter(
+        "superchat_threads_expired_total", "Threads that were older than their channel keeps them.", removed.threads
+    )
+    yield counter(
+        "superchat_messages_removed_total",
+        "Messages whose rows were removed: of expired threads and of deleted channels.",
+        removed.messages,
+    )
+    yield counter("superchat_disk_freed_bytes_total", "Disk space that the database gave back.", removed.freed_bytes)
 
 
 def _delivered(deliveries: Deliveries, other_thread: str) -> Iterator[tuple[Labels, float]]:

@@ -1,0 +1,1 @@
+"""Direct conversations: who takes part, and who was invited."""

@@ -1,0 +1,1 @@
+"""Bans, and the log of what those with power did."""
