@@ -203,7 +203,7 @@ class DirectContract(SynchronousTestCase):
         self.result(self.storage.set_read(self.anna_id, channel.id, NOON_MS, NOON_MS))
         for side in (self.anna, self.bob):
             self.leave(channel, side)
-        while self.result(self.storage.sweep()):
+        while self.result(self.storage.sweep()).more:
             pass
         size = self.result(self.storage.measure())
         self.assertEqual((size.channels, size.messages), (0, 0))
