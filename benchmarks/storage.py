@@ -23,7 +23,7 @@ import attrs
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import react
 
-from superchat.model import Backlog, Message, NewChannel, NewMessage
+from superchat.model import Account, Backlog, Message, NewAccount, NewChannel, NewMessage, View
 from superchat.storage.requests import ThreadedReactor
 from superchat.storage.sqlite import SQLiteStorage
 
@@ -33,6 +33,9 @@ LONG_THREAD_SHARE = 10  # every tenth message goes to one thread, which thus gro
 PAGE = 50
 CONTENT = b"a message of ordinary length, as people write them to each other all day long"
 START_MS = 1_750_000_000_000
+TROLL_SHARE = 50  # every fiftieth message is by an account that is shadowbanned later
+READER = View(None, 2)
+TARGETS = 500  # places whose unread messages are counted at once
 
 
 @attrs.define
@@ -42,6 +45,7 @@ class History:
     storage: SQLiteStorage
     messages: int = 0
     long_thread: Message | None = None
+    troll: Account | None = None
     roots: list[int] = attrs.Factory(list)
 
     @property
@@ -50,7 +54,9 @@ class History:
 
     def new(self, parent_id: int | None, channel_id: int) -> NewMessage:
         self.messages += 1
-        return NewMessage(channel_id, parent_id, "benchmark", 1, CONTENT, self.now_ms)
+        by_troll = self.troll is not None and self.messages % TROLL_SHARE == 0
+        author_id = self.troll.id if self.troll is not None and by_troll else None
+        return NewMessage(channel_id, parent_id, "benchmark", 1, CONTENT, self.now_ms, author_id)
 
 
 async def fill(history: History, size: int) -> None:
@@ -58,6 +64,7 @@ async def fill(history: History, size: int) -> None:
     storage = history.storage
     for number in range(1, CHANNELS + 1):
         await storage.create_channel(NewChannel(f"channel{number}", "", "", 1, 0), START_MS)
+    history.troll = await storage.create_account(NewAccount("troll", "hash", 0, START_MS))
     history.long_thread = await storage.append_message(history.new(None, 1))
     while history.messages < size:
         starts = [history.new(None, 1 + n % CHANNELS) for n in range(40)]
@@ -80,7 +87,9 @@ def reads(history: History) -> dict[str, Callable[[], Awaitable[object]]]:
     """Every kind of read, through threads, as a session sees it."""
     storage, long_thread, dice = history.storage, history.long_thread, random.Random(7)
     assert long_thread is not None
+    assert history.troll is not None
     recent_ms = history.now_ms - 200
+    stranger = View(None, 2, frozenset({history.troll.id}))
 
     def channel() -> int:
         return dice.randrange(CHANNELS) + 1
@@ -88,15 +97,25 @@ def reads(history: History) -> dict[str, Callable[[], Awaitable[object]]]:
     def root() -> int:
         return dice.choice(history.roots)
 
+    def recently(place: int) -> Backlog:
+        return Backlog(place, recent_ms)
+
+    def everything() -> list[Backlog]:
+        return [Backlog(channel(), recent_ms, root()) if n % 2 else recently(channel()) for n in range(TARGETS)]
+
     return {
-        "newest roots": lambda: storage.root_page(channel(), PAGE, None, None),
-        "roots before": lambda: storage.root_page(channel(), PAGE, root(), None),
-        "roots after": lambda: storage.root_page(channel(), PAGE, None, root()),
-        "a thread": lambda: storage.thread_page(root(), PAGE, None, None),
-        "the long thread": lambda: storage.thread_page(long_thread.id, PAGE, None, None),
-        "long thread before": lambda: storage.thread_page(long_thread.id, PAGE, root(), None),
-        "count in a channel": lambda: storage.counts_since([Backlog(channel(), recent_ms)]),
-        "count in a thread": lambda: storage.counts_since([Backlog(1, recent_ms, long_thread.id)]),
+        "newest roots": lambda: storage.root_page(channel(), PAGE, None, None, READER),
+        "roots before": lambda: storage.root_page(channel(), PAGE, root(), None, READER),
+        "roots after": lambda: storage.root_page(channel(), PAGE, None, root(), READER),
+        "a thread": lambda: storage.thread_page(root(), PAGE, None, None, READER),
+        "the long thread": lambda: storage.thread_page(long_thread.id, PAGE, None, None, READER),
+        "long thread before": lambda: storage.thread_page(long_thread.id, PAGE, root(), None, READER),
+        "count in a channel": lambda: storage.counts_since([recently(channel())], READER),
+        "count in a thread": lambda: storage.counts_since([Backlog(1, recent_ms, long_thread.id)], READER),
+        f"{TARGETS} counts": lambda: storage.counts_since(everything(), READER),
+        "roots, some withheld": lambda: storage.root_page(channel(), PAGE, None, None, stranger),
+        "thread, some withheld": lambda: storage.thread_page(root(), PAGE, None, None, stranger),
+        "count, some withheld": lambda: storage.counts_since([recently(channel())], stranger),
     }
 
 
@@ -124,7 +143,7 @@ async def compare(kind: str, pair: Sequence[Callable[[], Awaitable[object]]], ti
             whole = time.perf_counter() - begin
             seconds.append(own_measure if isinstance(own_measure, float) else whole)
     short, long = (median(seconds) * 1e6 for seconds in taken)
-    print(f"  {kind:20}{short:8,.0f} {long:8,.0f}   x {long / short:.2f}")
+    print(f"  {kind:22}{short:8,.0f} {long:8,.0f}   x {long / short:.2f}")
 
 
 async def filled(reactor: ThreadedReactor, path: Path, size: int) -> History:

@@ -143,7 +143,7 @@ class ThreadTests(SynchronousTestCase):
 
     def test_not_before_it_is_asked(self) -> None:
         """No thread starts before the first password: the server may still have to become a daemon."""
-        self.assertEqual([thread.is_alive() for thread in self.passwords._threads], [False, False])
+        self.assertEqual({thread.is_alive() for thread in self.passwords._threads}, {False})
 
     def test_bounded(self) -> None:
         """Beyond *max_waiting* a password is refused at once, and those that wait are answered all the same."""

@@ -55,11 +55,7 @@ class EditTests(PeopleTestCase):
         now = self.now_ms()
         self.assertEqual(
             self.anna.ask(edit(self.root, b"first")),
-            [
-                MessageEdited(
-                    success=True, message_id=self.root, edited_at=now, new_content=b"first", message=""
-                )
-            ],
+            [MessageEdited(success=True, message_id=self.root, edited_at=now, new_content=b"first", message="")],
         )
         self.assertEqual(self.texts(), [(b"first", now)])
 

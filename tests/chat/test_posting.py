@@ -347,9 +347,7 @@ class DirectPostTests(PeopleTestCase):
         message = self.post(self.anna, channel_id=self.talk)
         reply = PostMessage(channel_id=GENERAL, parent_id=message, content=b"x")
         self.assertEqual(self.mod.refusal(reply), (ErrorCode.MESSAGE_NOT_FOUND, "Message not found"))
-        self.assertEqual(
-            self.bob.refusal(reply), (ErrorCode.INVALID_INPUT, "Parent message is in another channel")
-        )
+        self.assertEqual(self.bob.refusal(reply), (ErrorCode.INVALID_INPUT, "Parent message is in another channel"))
         self.shadowban(nickname="somebody")
         self.assertEqual(self.mod.refusal(reply)[0], ErrorCode.MESSAGE_NOT_FOUND)
         self.assertEqual(self.bob.refusal(reply)[0], ErrorCode.INVALID_INPUT)

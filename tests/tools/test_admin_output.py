@@ -77,10 +77,10 @@ class HumanTests(SynchronousTestCase):
         self.assertEqual(
             self.out,
             [
-                "ID  NAME                   RIGHTS            SESSIONS  MADE              LAST SEEN",
-                "1   anna                   admin             2         2025-06-16 12:00  2025-06-16 13:00",
-                "20  rob (logs in as bob)                     2         2025-06-16 12:00  2025-06-16 12:00",
-                "3   sue                    admin, moderator  2         2025-06-16 12:00  2025-06-16 12:00",
+                "ID  NAME                  RIGHTS            SESSIONS  MADE              LAST SEEN",
+                "1   anna                  admin             2         2025-06-16 12:00  2025-06-16 13:00",
+                "20  rob (logs in as bob)                    2         2025-06-16 12:00  2025-06-16 12:00",
+                "3   sue                   admin, moderator  2         2025-06-16 12:00  2025-06-16 12:00",
             ],
         )
 
@@ -143,7 +143,8 @@ class HumanTests(SynchronousTestCase):
             [size(number) for number in (0, 1023, 1024, 10**6, 2**40, 2**60)],
             ["0 bytes", "1023 bytes", "1.0 KiB", "976.6 KiB", "1.0 TiB", "1048576.0 TiB"],
         )
-        self.assertEqual([lapse(seconds) for seconds in (0, 59, 3600, 86400)], ["0:00:00", "0:00:59", "1:00:00", "1 d 0:00:00"])
+        lapses = [lapse(seconds) for seconds in (0, 59, 3600, 86400)]
+        self.assertEqual(lapses, ["0:00:00", "0:00:59", "1:00:00", "1 d 0:00:00"])
 
 
 class JsonTests(SynchronousTestCase):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
@@ -21,6 +20,7 @@ from superchat.ops.control.messages import (
     encoded_error,
     encoded_rows,
 )
+from superchat.tools.admin_requests import Ask
 from superchat.tools.admin_server import NoServer, NotListening, Server, find, run
 
 
@@ -52,14 +52,15 @@ class ServerTests(SynchronousTestCase):
     def ask(self, command: str = "stats", **arguments: object) -> Answer:
         """Ask it."""
 
-        async def action(ask: Callable[..., object]) -> Answer:
-            return await ask(command, **arguments)  # type: ignore[misc]
+        async def action(ask: Ask) -> Answer:
+            return await ask(command, **arguments)
 
         return run(action, self.server)
 
     def test_answer(self) -> None:
         """The server learns what is wanted and of which database; all rows of the answer arrive."""
-        self.answering(encoded_rows([{"a": 1}]), encoded_rows([{"a": 2}, {"a": 3}]), encoded_end(Answer("done", {"b": 1})))
+        end = encoded_end(Answer("done", {"b": 1}))
+        self.answering(encoded_rows([{"a": 1}]), encoded_rows([{"a": 2}, {"a": 3}]), end)
         answer = self.ask("users", limit=3)
         self.assertEqual(answer, Answer("done", {"b": 1}, [{"a": 1}, {"a": 2}, {"a": 3}]))
         self.assertEqual(self.requests, [Request("users", {"limit": 3}, str(self.server.database))])

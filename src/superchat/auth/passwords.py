@@ -31,6 +31,8 @@ SHORTEST_SECRET_BYTES: Final = 40
 LONGEST_SECRET_BYTES: Final = 50
 """What stands for a password on the wire has 43 characters in practice (reference 2.1)."""
 
+MOST_THREADS: Final = 4
+
 NICENESS: Final = 10
 """Where threads have priorities of their own, these leave the processor to whoever delivers messages."""
 
@@ -159,7 +161,8 @@ class PasswordThreads:
     """`Passwords` in a few threads of their own, first come, first served.
 
     The threads start with the first password, so that they belong to the daemon that a server becomes. More than
-    *max_waiting* passwords are refused at once: who comes then would wait for longer than people do.
+    *max_waiting* passwords are refused at once: who comes then would wait for longer than people do. Without a number
+    of *threads* they leave one processor to the chat.
     """
 
     def __init__(
@@ -167,7 +170,7 @@ class PasswordThreads:
         reactor: Reactor,
         derivation: Derivation = no_derivation,
         *,
-        threads: int = 2,
+        threads: int | None = None,
         max_waiting: int = 200,
         cost: int = COST,
     ) -> None:
@@ -180,7 +183,8 @@ class PasswordThreads:
         self._stopping = False
         self._stopped: Deferred[None] = Deferred()
         self._threads = [
-            Thread(target=self._run, name=f"superchat-password-{number}", daemon=True) for number in range(threads)
+            Thread(target=self._run, name=f"superchat-password-{number}", daemon=True)
+            for number in range(_spare_processors() if threads is None else threads)
         ]
         self._alive = 0
 
@@ -274,6 +278,11 @@ class PasswordThreads:
 
 def _bytes(secret: str) -> bytes:
     return secret.encode("utf-8", "surrogateescape")
+
+
+def _spare_processors() -> int:
+    """One processor less than this process may use, at least one and at most `MOST_THREADS`."""
+    return min(max(len(os.sched_getaffinity(0)) - 1, 1), MOST_THREADS)
 
 
 def _give_way() -> None:

@@ -147,12 +147,6 @@ class Bans:
             return message.author_id in accounts
         return bool(names) and name_key(message.author_nickname) in names
 
-    def may_see(self, session: Session, message: Message) -> bool:
-        """Whether *session* may see *message*."""
-        if session.moderates or not self.withholds(message) or message.author_session == session.key:
-            return True
-        return message.author_id is not None and message.author_id == session.account_id
-
     def _shadowbanned(self) -> tuple[frozenset[int], frozenset[str]]:
         self._end()
         if self._hidden is None:

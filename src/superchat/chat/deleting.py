@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Final
 
 import attrs
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from superchat.chat.ban_terms import checked_reason
 from superchat.chat.channels import ChannelDirectory
 from superchat.chat.moderation_requests import ADMINS
 from superchat.chat.registry import ChannelRegistry
@@ -21,11 +20,6 @@ from superchat.storage.errors import UnknownChannel
 from superchat.storage.interface import IStorage
 from superchat.wire.errors import ErrorCode
 from superchat.wire.messages import ChannelDeleted, DeleteChannel
-
-LONGEST_REASON_BYTES: Final = 500
-
-
-_UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 @attrs.frozen
@@ -45,7 +39,7 @@ class Deleting:
         channel = self.directory.get(message.channel_id)
         if channel is None or channel.is_direct:
             raise _not_found()
-        reason = _checked(message.reason)
+        reason = checked_reason(message.reason)
         act = self._act(session, channel, reason)
         try:
             gone: list[int] = await self.storage.delete_channel(channel.id, act.performed_at, act)
@@ -96,14 +90,3 @@ def channel_not_deleted(message: DeleteChannel | None, text: str) -> ChannelDele
 
 def _not_found() -> Declined:
     return Declined(ErrorCode.CHANNEL_NOT_FOUND, "Channel not found")
-
-
-def _checked(reason: str) -> str:
-    """The reason as it is stored: one line of UTF-8."""
-    try:
-        size = len(reason.encode())
-    except UnicodeEncodeError:
-        raise Declined(ErrorCode.INVALID_INPUT, "Reason is not valid UTF-8") from None
-    if size > LONGEST_REASON_BYTES:
-        raise Declined(ErrorCode.INVALID_INPUT, f"Reason too long (max {LONGEST_REASON_BYTES} bytes)")
-    return _UNPRINTABLE.sub(" ", reason).strip()

@@ -22,6 +22,7 @@ from superchat.chat.accounts import (
 from superchat.chat.admin_password import AdminPassword
 from superchat.chat.attempts import Attempts
 from superchat.chat.bans import Bans
+from superchat.chat.beginnings import announcement, seeds
 from superchat.chat.broadcasts import Broadcasts
 from superchat.chat.channels import ChannelDirectory, Channels, not_joined, not_left
 from superchat.chat.counters import CloseCause, Counters
@@ -74,13 +75,12 @@ from superchat.chat.unread import Unread
 from superchat.chat.visibility import Visibility
 from superchat.config import Config
 from superchat.errors import Refused
-from superchat.model import NewChannel, name_key
+from superchat.model import name_key
 from superchat.storage.interface import IStorage
 from superchat.wire import frames, messages
 from superchat.wire.errors import ErrorCode
 from superchat.wire.records import Message
 
-INACTIVE_CLEANUP_DAYS: Final = 90
 SHUTDOWN_REASON: Final = "Server shutting down for maintenance"
 
 NICKNAME_REQUIRED: Final = "Nickname required. Use SET_NICKNAME first."
@@ -135,7 +135,7 @@ class Chat:
 
     async def start(self) -> None:
         """Load the channels and bans; a new database gets the seed channels of the configuration (decisions 4.13)."""
-        await self._storage.seed_channels(_seeds(self.config), int(self._clock.seconds() * 1000))
+        await self._storage.seed_channels(seeds(self.config), int(self._clock.seconds() * 1000))
         await self.direct.start()
         self.directory.add(await self._storage.channels())
         await self.bans.load(self._storage)
@@ -209,7 +209,7 @@ class Chat:
         self._dispatcher = Dispatcher(
             self._commands(), self._clock, self.counters, self._account_posts, rate, self.activity
         )
-        self._server_config = frames.encode(self._announcement())
+        self._server_config = frames.encode(announcement(self.config))
 
     def _identity(self) -> Identity:
         server = self.config.server
@@ -343,36 +343,6 @@ class Chat:
             messages.ListBans: Command(moderation.list_bans, MODERATORS_TO_LIST),
             messages.DeleteUser: Command(moderation.delete_user, ADMINS, decline=user_not_deleted),
         }
-
-    def _announcement(self) -> messages.ServerConfig:
-        limits = self.config.limits
-        return messages.ServerConfig(
-            protocol_version=frames.VERSION,
-            max_message_rate=limits.message_rate_limit,
-            max_channel_creates=limits.max_channel_creates,
-            inactive_cleanup_days=INACTIVE_CLEANUP_DAYS,
-            max_connections_per_ip=limits.max_connections_per_ip,
-            max_message_length=limits.max_message_length,
-            max_thread_subscriptions=limits.max_thread_subscriptions,
-            max_channel_subscriptions=limits.max_channel_subscriptions,
-            directory_enabled=False,
-        )
-
-
-def _seeds(config: Config) -> list[NewChannel]:
-    """The seed channels; a new database numbers them from 1, so a parent's id is known from its place."""
-    ids = {seed.name.lower(): number for number, seed in enumerate(config.channels, 1) if not seed.parent}
-    return [
-        NewChannel(
-            name=seed.name,
-            display_name=seed.display_name,
-            description=seed.description,
-            channel_type=seed.channel_type,
-            retention_hours=seed.retention_hours,
-            parent_id=ids[seed.parent.lower()] if seed.parent else None,
-        )
-        for seed in config.channels
-    ]
 
 
 def _pong(session: Session, message: messages.Ping) -> None:

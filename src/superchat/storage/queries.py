@@ -18,14 +18,17 @@ def _columns(model: type[attrs.AttrsInstance]) -> str:
 _CHANNEL = _columns(Channel)
 _VISIBLE = "(message.deleted_at IS NULL OR reply_count > 0)"
 
-# What the reader wrote, and what is withheld from it (decisions 7.2). The columns of an account's messages are in
-# the indexes by age; only for an anonymous one must the message itself be looked at.
-_OWN = "(message.author_session IS :session OR ifnull(message.author_id = :account, 0))"
-_HIDDEN = """CASE
-        WHEN message.author_id IS NOT NULL THEN message.author_id IN (SELECT value FROM json_each(:accounts))
-        ELSE :names <> '[]' AND lower(message.author_nickname) IN (SELECT value FROM json_each(:names))
-    END"""
-_WITHHELD = f"({_HIDDEN} AND NOT {_OWN})"
+# What others wrote, and what is withheld from the reader (decisions 7.2). The columns of an account's messages are in
+# the indexes by age, and the conditions are in this order, since only for an anonymous author must a message itself be
+# looked at, and only when names are withheld.
+_OTHERS = "message.author_session <> :session AND message.author_id IS NOT :account"
+_OPEN = """(message.author_id IS NULL OR message.author_id NOT IN (SELECT value FROM json_each(:accounts)))
+    AND (
+        :names = '[]' OR message.author_id IS NOT NULL
+        OR lower(message.author_nickname) NOT IN (SELECT value FROM json_each(:names))
+    )"""
+_SEEN = f"({_OPEN} OR message.author_session = :session OR message.author_id IS :account)"
+_WITHHELD = f"({_OTHERS} AND NOT ({_OPEN}))"
 
 # What waits to be removed for good is gone for everybody already (decisions 4.11, 4.13).
 _THERE = """(
@@ -59,7 +62,7 @@ SELECT max(ifnull((SELECT max(id) FROM message), 0), ifnull((SELECT message_id F
 """
 
 MESSAGE = f"{_MESSAGES} WHERE message.id = :message AND {_THERE}"
-MESSAGE_SEEN = f"{MESSAGE} AND NOT {_WITHHELD}"
+MESSAGE_SEEN = f"{MESSAGE} AND {_SEEN}"
 
 # (message id): its thread and place.
 THREAD_OF = f"SELECT root_id, channel_id FROM message WHERE id = :message AND {_THERE}"
@@ -142,12 +145,12 @@ WHERE channel_id = (SELECT id FROM channel WHERE id = :channel AND deleted_at IS
     AND parent_id IS NULL AND {_VISIBLE}
     AND NOT EXISTS (SELECT 1 FROM expired_thread WHERE expired_thread.root_id = message.id)
     AND message.id """
-_ROOTS_SEEN = _ROOTS.replace("AND message.id ", f"AND NOT {_WITHHELD} AND message.id ")
+_ROOTS_SEEN = _ROOTS.replace("AND message.id ", f"AND {_SEEN} AND message.id ")
 ROOTS_BEFORE, ROOTS_AFTER = _ROOTS + _BEFORE, _ROOTS + _AFTER
 ROOTS_SEEN_BEFORE, ROOTS_SEEN_AFTER = _ROOTS_SEEN + _BEFORE, _ROOTS_SEEN + _AFTER
 
 _REPLIES = f"{_MESSAGES} WHERE root_id = :root AND parent_id IS NOT NULL AND {_VISIBLE} AND message.id "
-_REPLIES_SEEN = _REPLIES.replace("AND message.id ", f"AND NOT {_WITHHELD} AND message.id ")
+_REPLIES_SEEN = _REPLIES.replace("AND message.id ", f"AND {_SEEN} AND message.id ")
 REPLIES_BEFORE, REPLIES_AFTER = _REPLIES + _BEFORE, _REPLIES + _AFTER
 REPLIES_SEEN_BEFORE, REPLIES_SEEN_AFTER = _REPLIES_SEEN + _BEFORE, _REPLIES_SEEN + _AFTER
 
@@ -160,7 +163,7 @@ WITH RECURSIVE below (id) AS (
 )
 {_MESSAGES}
 WHERE message.id IN (SELECT message.id FROM below JOIN message USING (id) WHERE {_VISIBLE} AND message.id """
-_SUBTREE_SEEN = _SUBTREE.replace("AND message.id ", f"AND NOT {_WITHHELD} AND message.id ")
+_SUBTREE_SEEN = _SUBTREE.replace("AND message.id ", f"AND {_SEEN} AND message.id ")
 SUBTREE_BEFORE, SUBTREE_AFTER = f"{_SUBTREE}{_BEFORE})", f"{_SUBTREE}{_AFTER})"
 SUBTREE_SEEN_BEFORE, SUBTREE_SEEN_AFTER = f"{_SUBTREE_SEEN}{_BEFORE})", f"{_SUBTREE_SEEN}{_AFTER})"
 
@@ -199,7 +202,7 @@ SELECT id, parent_id, id IN withheld FROM ancestor JOIN message USING (id) ORDER
 """
 
 # What is living, newer than a time, and not the reader's own: in a channel less its expired threads, or in a thread.
-_UNREAD = f"message.deleted_at IS NULL AND message.created_at > :since AND NOT {_OWN}"
+_UNREAD = f"message.deleted_at IS NULL AND message.created_at > :since AND {_OTHERS}"
 _IN_CHANNEL = f"""
 SELECT (
     SELECT count(*) FROM message
@@ -215,8 +218,8 @@ WHERE root_id = :root AND channel_id = (SELECT id FROM channel WHERE id = :chann
     AND {_UNREAD} AND :root NOT IN (SELECT root_id FROM expired_thread) @
 """
 COUNT_IN_CHANNEL, COUNT_IN_THREAD = _IN_CHANNEL.replace("@", ""), _IN_THREAD.replace("@", "")
-COUNT_SEEN_IN_CHANNEL = _IN_CHANNEL.replace("@", f"AND NOT {_HIDDEN}")
-COUNT_SEEN_IN_THREAD = _IN_THREAD.replace("@", f"AND NOT {_HIDDEN}")
+COUNT_SEEN_IN_CHANNEL = _IN_CHANNEL.replace("@", f"AND {_OPEN}")
+COUNT_SEEN_IN_THREAD = _IN_THREAD.replace("@", f"AND {_OPEN}")
 
 # (account id, channel id, time as the client said, time)
 SET_READ = """

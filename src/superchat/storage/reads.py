@@ -21,7 +21,7 @@ _SLICE: Final = 200
 """Messages read at once where a page may have to leave some out: a page of the greatest size that clients get."""
 
 _NOBODY: Final = -1
-"""The account of a reader without one."""
+"""The account of a reader without one, and the session."""
 
 
 @attrs.frozen
@@ -141,11 +141,17 @@ def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
 def _eyes(view: View) -> dict[str, Any]:
     """A reader as the queries take it."""
     return {
-        "account": _NOBODY if view.account_id is None else key(view.account_id),
-        "session": key(view.session_key),
+        "account": _somebody(view.account_id),
+        "session": _somebody(view.session_key),
         "accounts": json.dumps(sorted(view.accounts)),
         "names": json.dumps(sorted(view.names)),
     }
+
+
+def _somebody(number: int | None) -> int:
+    """A key that is compared with columns, which must not be NULL."""
+    known = key(number)
+    return _NOBODY if known is None else known
 
 
 def _rows(query: str, parameters: dict[str, Any], connection: sqlite3.Connection) -> list[Message]:

@@ -120,9 +120,7 @@ def _keep_version(
         record(act, connection)
 
 
-def set_read(
-    account_id: int, channel_id: int, last_read_at: int, now_ms: int, connection: sqlite3.Connection
-) -> None:
+def set_read(account_id: int, channel_id: int, last_read_at: int, now_ms: int, connection: sqlite3.Connection) -> None:
     """See ``IStorage.set_read``."""
     reader = key(account_id), key(channel_id)
     has_account, has_channel = connection.execute(queries.READER, reader).fetchone()
