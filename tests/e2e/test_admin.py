@@ -272,6 +272,7 @@ class AloneTests(AdminTestCase):
     def test_first_account(self) -> None:
         """Before the first start an admin's account is made, and with it the database that the server then uses."""
         self.assertIn("neither a server nor a database", self.refused("stats", status=3))
+        self.assertIn("there is no database", self.refused("backup", "copy.db", status=3))
         self.make_account("root-admin")
         self.assertEqual(self.objects("stats")[0]["running"], False)
         server = RunningServer(self, CONFIG, place=self.place)

@@ -127,6 +127,13 @@ class Model:
         """Whether a place exists for a visitor (decisions 3.2)."""
         return not place.members or visitor.person in place.members
 
+    def withdraw(self, visitor: Visitor) -> None:
+        """A visitor who is another now listens no more where it is a stranger."""
+        strange = {place.id for place in self.places.values() if not self.enters(visitor, place)}
+        visitor.channels -= strange
+        visitor.joined = None if visitor.joined in strange else visitor.joined
+        visitor.threads = {root for root in visitor.threads if self.notes[root].place.id not in strange}
+
     def sees(self, visitor: Visitor, note: Note) -> bool:
         """Whether a message exists for a visitor (decisions 3.2, 7.2)."""
         if not self.enters(visitor, note.place):

@@ -129,12 +129,14 @@ class World(TalkTestCase):
         self.assertEqual(answer.success, person is not None and not self.model.is_banned(person))
         if person is not None and answer.success:
             visitor.person, visitor.nickname = person, person.nickname
+            self.model.withdraw(visitor)
 
     def log_out(self, visitor: Visitor) -> None:
         """LOGOUT: the rights are gone, the nickname stays."""
         self.say(visitor, wire.Logout())
         self.hear()
         visitor.person = None
+        self.model.withdraw(visitor)
 
     # Places
 

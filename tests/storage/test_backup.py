@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
@@ -20,6 +21,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 import superchat
 import tests
 from superchat.model import Act, NewAct
+from superchat.storage import restore as restore_module
 from superchat.storage.backup import STEP_PAGES, back_up, examine
 from superchat.storage.errors import SchemaTooNew, StorageError
 from superchat.storage.migrations import prepare, shipped
@@ -290,6 +292,26 @@ class RestoreTests(BackupTestCase):
         kept = self.restored()
         self.assertEqual(self.remarks(kept), ["then", "now", "in the log"])
         self.assertEqual(self.remarks(self.database), ["then"])
+
+    def test_last_step_fails(self) -> None:
+        """When the new database cannot have its name, the old one is as it was, its log included."""
+        with closing(sqlite3.connect(self.database)) as connection:
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            connection.execute("INSERT INTO remark VALUES ('in the log')")
+            connection.commit()
+            log = (self.folder / "superchat.db-wal").read_bytes()
+            whole = self.database.read_bytes()
+        self.database.write_bytes(whole)
+        (self.folder / "superchat.db-wal").write_bytes(log)
+
+        def fail(*arguments: object, **options: object) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        self.patch(restore_module, "publish", fail)
+        error = self.assertRaises(StorageError, restore, self.target, self.database, EVENING)
+        self.assertIn("Input/output error", str(error))
+        self.assertEqual(self.names(), {"superchat.db", "superchat.db-wal", "copy.db"})
+        self.assertEqual(self.remarks(self.database), ["then", "now", "in the log"])
 
     def test_damaged_database(self) -> None:
         """A database that cannot be read any more is kept with its log, as they were."""

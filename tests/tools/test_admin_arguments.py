@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.ops.control.accounts import ROLES
 from superchat.ops.control.commands import LONGEST_LIST
-from superchat.tools import admin_arguments
+from superchat.tools import admin_grammar
 from superchat.tools.admin_arguments import build, parse
 
 
@@ -96,8 +96,8 @@ class ParseTests(SynchronousTestCase):
 
     def test_same_limits(self) -> None:
         """The tool asks for what the server gives."""
-        self.assertEqual(admin_arguments.LONGEST_LIST, LONGEST_LIST)
-        self.assertEqual(set(admin_arguments.ROLES), set(ROLES))
+        self.assertEqual(admin_grammar.LONGEST_LIST, LONGEST_LIST)
+        self.assertEqual(set(admin_grammar.ROLES), set(ROLES))
 
     def test_examples(self) -> None:
         """The help of every command has examples, and all of them are understood."""

@@ -32,7 +32,7 @@ class Editing:
     """EDIT_MESSAGE and DELETE_MESSAGE. Nothing is confirmed or told before it is committed (decisions 4.6).
 
     They refuse in the reference's order: a message that does not exist for the session, then rights, then a deleted
-    message (reference 2.3).
+    message (reference 2.3). Between the look at rights and the change nothing is waited for.
     """
 
     storage: IStorage
@@ -47,7 +47,10 @@ class Editing:
         """wire 0x0B: for the author's account, moderators and admins; these may edit anonymous messages too, which
         the reference lets nobody do (decisions 3.3)."""
         check_length(message.new_content, self.longest_message)
+        hidden = await self.visibility.hidden(message.message_id)
         original = await self.visibility.existing(session, message.message_id)
+        if session.closed:
+            return
         if not session.moderates and original.author_id != session.account_id:
             anonymous = original.author_id is None
             text = "Cannot edit anonymous messages" if anonymous else "You can only edit your own messages"
@@ -55,9 +58,6 @@ class Editing:
         if original.deleted_at is not None:
             raise Refused(ErrorCode.INVALID_INPUT, _DELETED)
         content = clean(message.new_content, self.directory.find(session, original.channel_id))
-        hidden = await self.visibility.hidden(original)
-        if session.closed:
-            return
         act, name = self._act(session, original, "edit_message"), shown_session(session)
         try:
             edited: Message = await self.storage.edit_message(original.id, content, self._now_ms(), name, act)
@@ -73,14 +73,14 @@ class Editing:
 
     async def delete(self, session: Session, message: wire.DeleteMessage) -> None:
         """wire 0x0C: for the author's account, the session that posted it, moderators and admins (decisions 3.3)."""
+        hidden = await self.visibility.hidden(message.message_id)
         original = await self.visibility.existing(session, message.message_id)
+        if session.closed:
+            return
         if not session.moderates and not wrote(session, original):
             raise Refused(ErrorCode.PERMISSION_DENIED, "You can only delete your own messages")
         if original.deleted_at is not None:
             raise Refused(ErrorCode.INVALID_INPUT, _DELETED_TWICE)
-        hidden = await self.visibility.hidden(original)
-        if session.closed:
-            return
         act, name = self._act(session, original, "delete_message"), shown_session(session)
         text = f"[deleted by {name}]".encode()
         try:

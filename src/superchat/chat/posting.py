@@ -98,6 +98,7 @@ class Posting:
                 withheld = await self._withheld(session, place, parent_id)
                 if session.closed:
                     return
+                self.directory.find(session, place.id)  # it may be gone meanwhile
         draft = NewMessage(
             channel_id=place.id,
             parent_id=parent_id,

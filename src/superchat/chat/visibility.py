@@ -63,9 +63,9 @@ class Visibility:
             raise no_such_message()
         return message
 
-    async def hidden(self, message: Message) -> bool:
-        """Whether strangers may not know of *message*; asks the storage, which knows deleted accounts' messages."""
-        return self.withholds and await self.storage.message(message.id, self.strangers) is None
+    async def hidden(self, message_id: int) -> bool:
+        """Whether strangers may not know of a message; asks the storage, which knows deleted accounts' messages."""
+        return self.withholds and await self.storage.message(message_id, self.strangers) is None
 
     def audience(self, sessions: Collection[Session], message: Message, *, hidden: bool) -> Collection[Session]:
         """Those of *sessions* who may be told of *message*; *hidden* is what the method of that name said.

@@ -66,7 +66,11 @@ def restore(
             _prepare(draft, backup, database, act if found.schema_version == newest else None, progress)
             copy = attrs.evolve(examine(draft), path=database)
             kept = _set_aside(database, now)
-            publish(draft, database, replace=True)
+            try:
+                publish(draft, database, replace=True)
+            except OSError:
+                _put_back(kept, database)
+                raise
     return Restored(copy, kept)
 
 
@@ -100,6 +104,18 @@ def _set_aside(database: Path, now: datetime) -> Path | None:
         path.unlink(missing_ok=True)
     sync(database.parent)
     return kept if files else None
+
+
+def _put_back(kept: Path | None, database: Path) -> None:
+    """Let the database have its log again, and nothing be kept of it."""
+    if kept is None:
+        return
+    for suffix in LOGS:
+        log = beside(kept, suffix)
+        if log.exists():
+            os.rename(log, beside(database, suffix))
+    os.replace(kept, database)  # which does nothing when both are names of the same file
+    kept.unlink(missing_ok=True)
 
 
 def _side_files(database: Path) -> Iterator[Path]:

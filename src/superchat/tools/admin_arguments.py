@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import attrs
 
+from superchat.tools.admin_grammar import (
+    ROLES,
+    Commands,
+    add_limit,
+    add_nickname,
+    add_password_file,
+    add_role,
+    add_target,
+    command,
+    common,
+    duration,
+    identifier,
+)
 from superchat.tools.admin_options import Options
 
 DESCRIPTION: Final = "Administer a SuperChat server on its own machine, while it runs or not."
@@ -24,14 +36,6 @@ exit status:
   0 done, 1 refused or failed, 2 wrong usage, 3 the server cannot be reached, or the database
   is missing or in use, 130 interrupted
 """
-
-ROLES: Final = ("admin", "moderator")
-DEFAULT_LIMIT: Final = 1000
-LONGEST_LIST: Final = 10_000
-LARGEST_ID: Final = 2**63 - 1
-PASSWORD_HELP: Final = "take the password from the first line of FILE, - for standard input"
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -49,7 +53,7 @@ def build() -> argparse.ArgumentParser:
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[_common()],
+        parents=[common()],
     )
     parser.set_defaults(config=None, data_directory=None, database=None, json=False)
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
@@ -60,34 +64,11 @@ def build() -> argparse.ArgumentParser:
     return parser
 
 
-def _common() -> argparse.ArgumentParser:
-    """The options of every command; they may stand before it or after it."""
-    parser = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
-    group = parser.add_argument_group("options of every command")
-    group.add_argument(
-        "--config", metavar="FILE", type=Path, help="the server's configuration file; default: as for the server"
-    )
-    group.add_argument("--data-directory", metavar="DIR", help="the server's data directory")
-    group.add_argument("--db", dest="database", metavar="FILE", help="the server's database, if it is elsewhere")
-    group.add_argument("--json", action="store_true", help="print one JSON object per line")
-    return parser
-
-
-def _command(commands: Commands, name: str, summary: str, text: str) -> argparse.ArgumentParser:
-    return commands.add_parser(
-        name,
-        help=summary,
-        description=textwrap.dedent(text).strip(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[_common()],
-    )
-
-
 # Accounts
 
 
 def _create_user(commands: Commands) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "create-user",
         "make an account",
@@ -103,13 +84,13 @@ def _create_user(commands: Commands) -> None:
           pass chat/alice | superchat-admin create-user alice --password-file -
         """,
     )
-    _nickname(parser)
+    add_nickname(parser)
     parser.add_argument("--role", choices=ROLES, help="the rights of the account; default: those of its name")
-    _password_file(parser)
+    add_password_file(parser)
 
 
 def _reset_password(commands: Commands) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "reset-password",
         "give an account another password",
@@ -122,12 +103,12 @@ def _reset_password(commands: Commands) -> None:
           superchat-admin reset-password alice --password-file new.password
         """,
     )
-    _nickname(parser)
-    _password_file(parser)
+    add_nickname(parser)
+    add_password_file(parser)
 
 
 def _grant(commands: Commands) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "grant",
         "make somebody an admin or a moderator",
@@ -138,12 +119,12 @@ def _grant(commands: Commands) -> None:
           superchat-admin grant bob moderator
         """,
     )
-    _nickname(parser)
-    _role(parser)
+    add_nickname(parser)
+    add_role(parser)
 
 
 def _revoke(commands: Commands) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "revoke",
         "end that",
@@ -154,12 +135,12 @@ def _revoke(commands: Commands) -> None:
           superchat-admin revoke bob moderator
         """,
     )
-    _nickname(parser)
-    _role(parser)
+    add_nickname(parser)
+    add_role(parser)
 
 
 def _delete_user(commands: Commands) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "delete-user",
         "delete an account",
@@ -171,11 +152,11 @@ def _delete_user(commands: Commands) -> None:
           superchat-admin delete-user spammer
         """,
     )
-    _nickname(parser)
+    add_nickname(parser)
 
 
 def _users(commands: Commands) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "users",
         "list the accounts",
@@ -188,7 +169,7 @@ def _users(commands: Commands) -> None:
           superchat-admin --json users | jq -r 'select(.admin).nickname'
         """,
     )
-    _limit(parser)
+    add_limit(parser)
     parser.add_argument("--after", metavar="NAME", help="begin with the account that follows this name")
 
 
@@ -196,7 +177,7 @@ def _users(commands: Commands) -> None:
 
 
 def _ban(commands: Commands) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "ban",
         "keep somebody out",
@@ -210,13 +191,13 @@ def _ban(commands: Commands) -> None:
           superchat-admin ban --ip 192.0.2.0/24 --duration 12h
         """,
     )
-    _target(parser)
+    add_target(parser)
     parser.add_argument("--reason", metavar="TEXT", help="why; the banned read it")
     parser.add_argument(
         "--duration",
         dest="duration_seconds",
         metavar="TIME",
-        type=_duration,
+        type=duration,
         help="for how long: 90s, 30m, 12h, 7d; default: for ever",
     )
     parser.add_argument(
@@ -225,7 +206,7 @@ def _ban(commands: Commands) -> None:
 
 
 def _unban(commands: Commands) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "unban",
         "end bans",
@@ -238,11 +219,11 @@ def _unban(commands: Commands) -> None:
           superchat-admin unban --ip 192.0.2.0/24
         """,
     )
-    _target(parser)
+    add_target(parser)
 
 
 def _bans(commands: Commands) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "bans",
         "list the bans",
@@ -255,14 +236,14 @@ def _bans(commands: Commands) -> None:
         """,
     )
     parser.add_argument("--all", dest="include_expired", action="store_true", help="those that are over too")
-    _limit(parser)
+    add_limit(parser)
 
 
 # The server
 
 
 def _audit(commands: Commands) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "audit",
         "list what was done with power",
@@ -276,14 +257,14 @@ def _audit(commands: Commands) -> None:
           superchat-admin --json audit | jq -r 'select(.action == "ban_ip").target'
         """,
     )
-    _limit(parser)
+    add_limit(parser)
     parser.add_argument(
-        "--before", dest="before_id", metavar="ID", type=_identifier, help="begin with the act before this one"
+        "--before", dest="before_id", metavar="ID", type=identifier, help="begin with the act before this one"
     )
 
 
 def _stats(commands: Commands) -> None:
-    _command(
+    command(
         commands,
         "stats",
         "show numbers",
@@ -299,7 +280,7 @@ def _stats(commands: Commands) -> None:
 
 
 def _backup(commands: Commands) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "backup",
         "copy the database",
@@ -318,7 +299,7 @@ def _backup(commands: Commands) -> None:
 
 
 def _restore(commands: Commands) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "restore",
         "put a backup in the place of the database",
@@ -334,7 +315,7 @@ def _restore(commands: Commands) -> None:
 
 
 def _check_config(commands: Commands) -> None:
-    parser = _command(
+    parser = command(
         commands,
         "check-config",
         "look for mistakes in a configuration",
@@ -350,51 +331,3 @@ def _check_config(commands: Commands) -> None:
     parser.add_argument(
         "file", metavar="FILE", type=Path, nargs="?", help="the file; default: the one that the server reads"
     )
-
-
-# Parts
-
-
-def _nickname(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("nickname", metavar="NAME", help="the account's nickname")
-
-
-def _role(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("role", metavar="admin|moderator", choices=ROLES, help="which rights")
-
-
-def _password_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--password-file", metavar="FILE", help=PASSWORD_HELP)
-
-
-def _limit(parser: argparse.ArgumentParser) -> None:
-    text = f"how many at most; default: {DEFAULT_LIMIT}"
-    parser.add_argument("--limit", metavar="N", type=_count, default=DEFAULT_LIMIT, help=text)
-
-
-def _target(parser: argparse.ArgumentParser) -> None:
-    group: Any = parser.add_mutually_exclusive_group(required=True)
-    group.add_argument("--user", metavar="NAME", help="an account")
-    group.add_argument("--nickname", metavar="NAME", help="a nickname, whoever has it")
-    group.add_argument("--ip", dest="ip_cidr", metavar="CIDR", help="an address or a range of them")
-
-
-def _count(text: str) -> int:
-    return _number(text, LONGEST_LIST)
-
-
-def _identifier(text: str) -> int:
-    return _number(text, LARGEST_ID)
-
-
-def _number(text: str, maximum: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(maximum)) and int(text) <= maximum):
-        raise argparse.ArgumentTypeError(f"not within 0..{maximum}: {text}")
-    return int(text)
-
-
-def _duration(text: str) -> int:
-    # Only here: it brings more along than all other commands need.
-    from superchat.tools.cli_grammar import duration
-
-    return duration(text)

@@ -43,7 +43,12 @@ class Progress:
 
 
 def backup(config: Config, target: Path, server: Server, output: Output, *, force: bool) -> None:
-    """Copy the database, whether a server runs or not, and have that one record it. Raises StorageError."""
+    """Copy the database, whether a server runs or not, and have that one record it.
+
+    Raises `NoServer` without a database, and StorageError.
+    """
+    if not config.database_path.exists():
+        raise NoServer(f"there is no database {config.database_path}")
     os.nice(NICENESS)
     target = target.absolute()
     copy = back_up(config.database_path, target, replace=force, progress=Progress(output.notice))
