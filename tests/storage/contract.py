@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from superchat.model import REHEARSAL_CHANNEL_ID, Backlog, Channel, Message, NewChannel, NewMessage
@@ -15,19 +14,13 @@ from superchat.storage.errors import (
     AlreadyDeleted,
     DuplicateName,
     ForeignParent,
-    StorageError,
     Unavailable,
     UnknownChannel,
     UnknownMessage,
     UnknownParent,
 )
 from superchat.storage.interface import IStorage
-
-T = TypeVar("T")
-
-NOON_MS = 1_750_000_000_000
-FAR_IDS = (2**63, 2**64 - 1, -(2**70))
-"""Ids beyond what a database holds; the wire's ids have 64 bits."""
+from tests.storage.engines import FAR_IDS, NOON_MS, EngineTestCase
 
 
 def new_channel(name: str = "general", parent_id: int | None = None) -> NewChannel:
@@ -40,14 +33,8 @@ def rehearsal() -> NewMessage:
     return NewMessage(REHEARSAL_CHANNEL_ID, None, "canary", 1, b"anybody there?", NOON_MS)
 
 
-class EngineTestCase(SynchronousTestCase):
-    """Plays with an engine; inherit, and say how to make one."""
-
-    storage: IStorage
-
-    def make_storage(self) -> IStorage:
-        """An engine that has not been opened; the second one made in a test finds the first one's data."""
-        raise NotImplementedError
+class MessagesTestCase(EngineTestCase):
+    """Plays with messages."""
 
     def make_empty_storage(self) -> IStorage:
         """An engine that has not been opened, and finds nothing."""
@@ -57,29 +44,9 @@ class EngineTestCase(SynchronousTestCase):
         """Type, content and changer of a message's earlier versions, taken from under the interface."""
         raise NotImplementedError
 
-    def finish(self, deferred: Deferred[Any]) -> None:
-        """Let time pass until ``deferred`` has fired."""
-
-    def result(self, deferred: Deferred[T]) -> T:
-        self.finish(deferred)
-        return self.successResultOf(deferred)
-
-    def assert_refused(self, deferred: Deferred[Any], error: type[StorageError]) -> StorageError:
-        self.finish(deferred)
-        refusal: StorageError = self.failureResultOf(deferred, error).value
-        self.assertIs(type(refusal), error)
-        return refusal
-
     def setUp(self) -> None:
-        self.storage = self.make_storage()
-        self.successResultOf(self.storage.open())
-        self.addCleanup(lambda: self.result(self.storage.close()))
+        super().setUp()
         self.general = self.result(self.storage.create_channel(new_channel(), NOON_MS))
-
-    def reopen(self) -> None:
-        self.result(self.storage.close())
-        self.storage = self.make_storage()
-        self.successResultOf(self.storage.open())
 
     def new(self, parent: Message | None = None, content: bytes = b"hello", **changes: Any) -> NewMessage:
         values = {
@@ -120,7 +87,7 @@ class EngineTestCase(SynchronousTestCase):
         self.assertEqual(list(page), [message.id for message in messages])
 
 
-class StorageContract(EngineTestCase):
+class StorageContract(MessagesTestCase):
     """Inherit, and say how to make an engine."""
 
     # Life

@@ -27,7 +27,7 @@ from superchat.storage.errors import SchemaTooNew, StorageError
 from superchat.storage.migrations import prepare, shipped
 from superchat.storage.restore import restore
 from superchat.storage.sqlite import SQLiteStorage
-from tests.storage.contract import NOON_MS
+from tests.storage.engines import NOON_MS
 from tests.storage.reactor import SteppedReactor
 
 EVENING = datetime(2025, 6, 15, 20, 5, 9)  # noqa: DTZ001  # names show the time of the machine

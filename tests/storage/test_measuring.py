@@ -13,7 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.storage.errors import Unavailable
 from superchat.storage.sqlite import SQLiteStorage
-from tests.storage.contract import NOON_MS, new_channel, rehearsal
+from tests.storage.contract import new_channel, rehearsal
+from tests.storage.engines import NOON_MS
 from tests.storage.reactor import SteppedReactor
 
 T = TypeVar("T")

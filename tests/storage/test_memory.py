@@ -5,18 +5,11 @@ from __future__ import annotations
 from superchat.storage.interface import IStorage
 from superchat.storage.memory import MemoryStorage
 from tests.storage import contract, view_contract
+from tests.storage.engines import MemoryTestCase
 
 
-class MemoryTestCase(contract.EngineTestCase):
-    """Plays with ``MemoryStorage``."""
-
-    _engine: MemoryStorage | None = None
-
-    def make_storage(self) -> IStorage:
-        """There is only one of each test, since nothing else could find its data."""
-        if self._engine is None:
-            self._engine = MemoryStorage()
-        return self._engine
+class MemoryMessagesTestCase(MemoryTestCase, contract.MessagesTestCase):
+    """Plays with messages in memory."""
 
     def make_empty_storage(self) -> IStorage:
         return MemoryStorage()
@@ -26,9 +19,9 @@ class MemoryTestCase(contract.EngineTestCase):
         return [(kind, original.content, who) for kind, original, who in self._engine._versions[message_id]]
 
 
-class MemoryStorageTests(MemoryTestCase, contract.StorageContract):
+class MemoryStorageTests(MemoryMessagesTestCase, contract.StorageContract):
     """``MemoryStorage``."""
 
 
-class MemoryViewTests(MemoryTestCase, view_contract.ViewContract):
+class MemoryViewTests(MemoryMessagesTestCase, view_contract.ViewContract):
     """``MemoryStorage``, through readers' eyes."""

@@ -18,26 +18,16 @@ from superchat.storage.interface import IStorage
 from superchat.storage.migrations import Migration
 from superchat.storage.sqlite import SQLiteStorage
 from tests.storage import contract, view_contract
-from tests.storage.contract import NOON_MS, new_channel
+from tests.storage.contract import new_channel
+from tests.storage.engines import NOON_MS, SQLiteTestCase
 from tests.storage.reactor import SteppedReactor
 
 
-class SQLiteTestCase(contract.EngineTestCase):
-    """Plays with ``SQLiteStorage``."""
-
-    def setUp(self) -> None:
-        self.reactor = SteppedReactor()
-        self.path = Path(self.mktemp())
-        super().setUp()
-
-    def make_storage(self) -> IStorage:
-        return SQLiteStorage(self.path, self.reactor)
+class SQLiteMessagesTestCase(SQLiteTestCase, contract.MessagesTestCase):
+    """Plays with messages on SQLite."""
 
     def make_empty_storage(self) -> IStorage:
         return SQLiteStorage(self.path.with_name("empty.db"), self.reactor)
-
-    def finish(self, deferred: Deferred[Any]) -> None:
-        self.reactor.run_until_fired(deferred)
 
     def stored_versions(self, message_id: int) -> list[tuple[str, bytes, str]]:
         with closing(sqlite3.connect(self.path)) as connection:
@@ -47,7 +37,7 @@ class SQLiteTestCase(contract.EngineTestCase):
             ).fetchall()
 
 
-class SQLiteViewTests(SQLiteTestCase, view_contract.ViewContract):
+class SQLiteViewTests(SQLiteMessagesTestCase, view_contract.ViewContract):
     """``SQLiteStorage``, through readers' eyes."""
 
     def test_nothing_of_an_expired_thread(self) -> None:
@@ -68,7 +58,7 @@ class SQLiteViewTests(SQLiteTestCase, view_contract.ViewContract):
         self.assert_refused(self.storage.delete_message(reply.id, b"", NOON_MS, ""), UnknownMessage)
 
 
-class SQLiteStorageTests(SQLiteTestCase, contract.StorageContract):
+class SQLiteStorageTests(SQLiteMessagesTestCase, contract.StorageContract):
     """``SQLiteStorage``: the contract, and what only a file can promise."""
 
     def test_private(self) -> None:

@@ -9,7 +9,8 @@ import attrs
 
 from superchat.model import Account, Backlog, Message, NewAccount, NewAct, UserFlags, View
 from superchat.storage.errors import AlreadyDeleted, Unavailable, UnknownAccount, UnknownChannel, UnknownMessage
-from tests.storage.contract import FAR_IDS, NOON_MS, EngineTestCase, new_channel
+from tests.storage.contract import MessagesTestCase, new_channel
+from tests.storage.engines import FAR_IDS, NOON_MS
 
 READER = 2**62 + 1
 """The key of the session that reads; the others' messages come from another one."""
@@ -20,7 +21,7 @@ def act(action: str, message: Message) -> NewAct:
     return NewAct("mod", 7, "192.0.2.7", action, "message", message.id, "~anna", "general", NOON_MS)
 
 
-class ViewContract(EngineTestCase):
+class ViewContract(MessagesTestCase):
     """Inherit, and say how to make an engine."""
 
     def account(self, nickname: str, user_flags: int = 0) -> Account:

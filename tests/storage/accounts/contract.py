@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred
-from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.model import Account, Act, NewAccount, NewAct, NewBan, NewChannel, NewSSHKey, Participant, SSHKey
 from superchat.storage.errors import (
@@ -14,18 +12,12 @@ from superchat.storage.errors import (
     LastKey,
     NameTaken,
     Renamed,
-    StorageError,
     Unavailable,
     UnknownAccount,
     UnknownKey,
 )
-from superchat.storage.interface import IStorage
+from tests.storage.engines import FAR_IDS, NOON_MS, EngineTestCase
 
-T = TypeVar("T")
-
-NOON_MS = 1_750_000_000_000
-FAR_IDS = (2**63, 2**64 - 1, -(2**70))
-"""Ids beyond what a database holds; the wire's ids have 64 bits."""
 KEY = NewSSHKey("SHA256:first", "ssh-ed25519 AAAA anna@home", "ssh-ed25519", "anna@home")
 OTHER_KEY = NewSSHKey("SHA256:second", "ssh-rsa BBBB", "ssh-rsa", "")
 
@@ -41,35 +33,8 @@ def act(action: str, target: str = "anna") -> NewAct:
     return NewAct("operator", None, "local", action, "user", None, target, "", NOON_MS)
 
 
-class AccountsContract(SynchronousTestCase):
-    """Inherit, and say how to make an engine."""
-
-    storage: IStorage
-
-    def make_storage(self) -> IStorage:
-        """An engine that has not been opened; the second one made in a test finds the first one's data."""
-        raise NotImplementedError
-
-    def finish(self, deferred: Deferred[Any]) -> None:
-        """Let time pass until ``deferred`` has fired."""
-
-    def result(self, deferred: Deferred[T]) -> T:
-        self.finish(deferred)
-        return self.successResultOf(deferred)
-
-    def assert_refused(self, deferred: Deferred[Any], error: type[StorageError]) -> None:
-        self.finish(deferred)
-        self.assertIs(type(self.failureResultOf(deferred, error).value), error)
-
-    def setUp(self) -> None:
-        self.storage = self.make_storage()
-        self.successResultOf(self.storage.open())
-        self.addCleanup(lambda: self.result(self.storage.close()))
-
-    def reopen(self) -> None:
-        self.result(self.storage.close())
-        self.storage = self.make_storage()
-        self.successResultOf(self.storage.open())
+class AccountsContract(EngineTestCase):
+    """Inherit, together with an engine's test case."""
 
     def create(self, nickname: str = "anna", key: NewSSHKey | None = None, **changes: Any) -> Account:
         return self.result(self.storage.create_account(new_account(nickname, **changes), key))

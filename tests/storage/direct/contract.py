@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred, gatherResults
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.internet.defer import gatherResults
 
 from superchat.model import (
     Account,
@@ -21,19 +20,13 @@ from superchat.model import (
 )
 from superchat.storage.errors import (
     InvitePending,
-    StorageError,
     TooManyInvites,
     Unavailable,
     UnknownAccount,
     UnknownInvite,
 )
-from superchat.storage.interface import IStorage
+from tests.storage.engines import FAR_IDS, NOON_MS, EngineTestCase
 
-T = TypeVar("T")
-
-NOON_MS = 1_750_000_000_000
-FAR_IDS = (2**63, 2**64 - 1, -(2**70))
-"""Ids beyond what a database holds; the wire's ids have 64 bits."""
 MOST = 100
 KEY = 2**63 - 1
 """The greatest key that a session may have."""
@@ -49,39 +42,15 @@ def anonymous(session_key: int, nickname: str = "guest") -> Participant:
     return Participant(None, session_key, nickname)
 
 
-class DirectContract(SynchronousTestCase):
-    """Inherit, and say how to make an engine."""
-
-    storage: IStorage
-
-    def make_storage(self) -> IStorage:
-        """An engine that has not been opened; the second one made in a test finds the first one's data."""
-        raise NotImplementedError
-
-    def finish(self, deferred: Deferred[Any]) -> None:
-        """Let time pass until ``deferred`` has fired."""
-
-    def result(self, deferred: Deferred[T]) -> T:
-        self.finish(deferred)
-        return self.successResultOf(deferred)
-
-    def assert_refused(self, deferred: Deferred[Any], error: type[StorageError]) -> None:
-        self.finish(deferred)
-        self.assertIs(type(self.failureResultOf(deferred, error).value), error)
+class DirectContract(EngineTestCase):
+    """Inherit, together with an engine's test case."""
 
     def setUp(self) -> None:
-        self.storage = self.make_storage()
-        self.successResultOf(self.storage.open())
-        self.addCleanup(lambda: self.result(self.storage.close()))
+        super().setUp()
         anna = self.account("anna")
         self.anna, self.anna_id = somebody(anna), anna.id
         self.bob = somebody(self.account("bob"))
         self.guest = anonymous(KEY)
-
-    def reopen(self) -> None:
-        self.result(self.storage.close())
-        self.storage = self.make_storage()
-        self.successResultOf(self.storage.open())
 
     def account(self, nickname: str) -> Account:
         return self.result(self.storage.create_account(NewAccount(nickname, f"hash of {nickname}", 0, NOON_MS)))

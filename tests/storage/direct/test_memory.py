@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from superchat.storage.interface import IStorage
-from superchat.storage.memory import MemoryStorage
 from tests.storage.direct import contract
+from tests.storage.engines import MemoryTestCase
 
 
-class MemoryDirectTests(contract.DirectContract):
+class MemoryDirectTests(MemoryTestCase, contract.DirectContract):
     """``MemoryStorage``."""
-
-    _engine: MemoryStorage | None = None
-
-    def make_storage(self) -> IStorage:
-        """There is only one of each test, since nothing else could find its data."""
-        if self._engine is None:
-            self._engine = MemoryStorage()
-        return self._engine

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred
-from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.model import Account, Act, Ban, NewAccount, NewAct, NewBan
-from superchat.storage.errors import StorageError, Unavailable, UnknownAccount
-from superchat.storage.interface import IStorage
-
-T = TypeVar("T")
-
-NOON_MS = 1_750_000_000_000
-FAR_IDS = (2**63, 2**64 - 1, -(2**70))
-"""Ids beyond what a database holds; the wire's ids have 64 bits."""
+from superchat.storage.errors import Unavailable, UnknownAccount
+from tests.storage.engines import FAR_IDS, NOON_MS, EngineTestCase
 
 
 def act(action: str = "ban_user", **changes: Any) -> NewAct:
@@ -56,35 +48,8 @@ def ip_ban(ip_cidr: str = "192.0.2.0/24", **changes: Any) -> NewBan:
     return user_ban(**({"ban_type": "ip", "ip_cidr": ip_cidr} | changes))
 
 
-class ModerationContract(SynchronousTestCase):
-    """Inherit, and say how to make an engine."""
-
-    storage: IStorage
-
-    def make_storage(self) -> IStorage:
-        """An engine that has not been opened; the second one made in a test finds the first one's data."""
-        raise NotImplementedError
-
-    def finish(self, deferred: Deferred[Any]) -> None:
-        """Let time pass until ``deferred`` has fired."""
-
-    def result(self, deferred: Deferred[T]) -> T:
-        self.finish(deferred)
-        return self.successResultOf(deferred)
-
-    def assert_refused(self, deferred: Deferred[Any], error: type[StorageError]) -> None:
-        self.finish(deferred)
-        self.assertIs(type(self.failureResultOf(deferred, error).value), error)
-
-    def setUp(self) -> None:
-        self.storage = self.make_storage()
-        self.successResultOf(self.storage.open())
-        self.addCleanup(lambda: self.result(self.storage.close()))
-
-    def reopen(self) -> None:
-        self.result(self.storage.close())
-        self.storage = self.make_storage()
-        self.successResultOf(self.storage.open())
+class ModerationContract(EngineTestCase):
+    """Inherit, together with an engine's test case."""
 
     def account(self, nickname: str) -> Account:
         return self.result(self.storage.create_account(NewAccount(nickname, f"hash of {nickname}", 0, NOON_MS)))

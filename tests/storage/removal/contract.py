@@ -2,60 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.internet.defer import gatherResults
 
 from superchat.model import Backlog, Channel, Message, NewAccount, NewChannel, NewMessage, Participant
 from superchat.storage.errors import (
-    StorageError,
     Unavailable,
     UnknownChannel,
     UnknownMessage,
     UnknownParent,
 )
-from superchat.storage.interface import IStorage
+from tests.storage.engines import NOON_MS, EngineTestCase
 from tests.storage.moderation.contract import act
 
-T = TypeVar("T")
-
-NOON_MS = 1_750_000_000_000
 LATER_MS = NOON_MS + 1_000
 FAR_IDS = (0, 404, 2**63, 2**64 - 1, -(2**70))
 """Ids that no channel has, most of them beyond what a database holds."""
 
 
-class RemovalContract(SynchronousTestCase):
-    """Inherit, and say how to make an engine."""
-
-    storage: IStorage
-
-    def make_storage(self) -> IStorage:
-        """An engine that has not been opened; the second one made in a test finds the first one's data."""
-        raise NotImplementedError
-
-    def finish(self, deferred: Deferred[Any]) -> None:
-        """Let time pass until ``deferred`` has fired."""
-
-    def result(self, deferred: Deferred[T]) -> T:
-        self.finish(deferred)
-        return self.successResultOf(deferred)
-
-    def assert_refused(self, deferred: Deferred[Any], error: type[StorageError]) -> None:
-        self.finish(deferred)
-        self.assertIs(type(self.failureResultOf(deferred, error).value), error)
+class RemovalContract(EngineTestCase):
+    """Inherit, together with an engine's test case."""
 
     def setUp(self) -> None:
-        self.storage = self.make_storage()
-        self.result(self.storage.open())
-        self.addCleanup(lambda: self.result(self.storage.close()))
+        super().setUp()
         self.general, self.other = self.channel("general"), self.channel("other")
-
-    def reopen(self) -> None:
-        self.result(self.storage.close())
-        self.storage = self.make_storage()
-        self.result(self.storage.open())
 
     def channel(self, name: str, parent: Channel | None = None) -> Channel:
         new = NewChannel(name, name, "", 1, 24, None if parent is None else parent.id)

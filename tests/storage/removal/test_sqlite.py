@@ -8,30 +8,19 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
-
 from superchat.model import Message
-from superchat.storage.interface import IStorage
 from superchat.storage.sqlite import SQLiteStorage
-from tests.storage.reactor import SteppedReactor
+from tests.storage.engines import SQLiteTestCase
 from tests.storage.removal import contract
 from tests.storage.removal.contract import LATER_MS
 
 
-class SQLiteRemovalTests(contract.RemovalContract):
+class SQLiteRemovalTests(SQLiteTestCase, contract.RemovalContract):
     """``SQLiteStorage``: the contract, and what only a file can promise."""
 
     def setUp(self) -> None:
-        self.reactor = SteppedReactor()
-        self.path = Path(self.mktemp())
         super().setUp()
         self.addCleanup(self.assert_consistent)
-
-    def make_storage(self) -> IStorage:
-        return SQLiteStorage(self.path, self.reactor)
-
-    def finish(self, deferred: Deferred[Any]) -> None:
-        self.reactor.run_until_fired(deferred)
 
     def query(self, statement: str) -> list[Any]:
         with closing(sqlite3.connect(self.path)) as connection:
