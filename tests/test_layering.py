@@ -112,6 +112,10 @@ class LayeringTests(SynchronousTestCase):
         """The global reactor is for tap and the tools; everyone else is given one."""
         self.only_in("twisted.internet.reactor", "superchat.tap", "superchat.tools")
 
+    def test_loadtest(self) -> None:
+        """The load generator sees a server as any client does: it knows the protocol, and needs no reactor."""
+        self.only_import("superchat.loadtest", "superchat.wire", "attrs")
+
     def test_metrics_library(self) -> None:
         """prometheus_client stays in ops/metrics.py."""
         self.only_in("prometheus_client", "superchat.ops.metrics")

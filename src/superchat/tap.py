@@ -53,7 +53,7 @@ def makeService(options: Options) -> IService:
 
     reactor: Any = the_reactor
     config = _configuration(options)
-    lock = _locked(config)
+    lock = DatabaseLock(config.database_path)
     interface = config.server.interface
     storage = SQLiteStorage(config.database_path, reactor)
     passwords = PasswordThreads(reactor, password_hash)
@@ -71,6 +71,7 @@ def makeService(options: Options) -> IService:
         reactor, config, logs, storage, factory, listeners, lambda: _read(options), systemd, lock, control
     )
     server.operators = _operators(config, server.monitor)
+    _acquire(lock)
     return server
 
 
@@ -107,14 +108,12 @@ def _configuration(options: Options) -> Config:
     return config
 
 
-def _locked(config: Config) -> DatabaseLock:
-    """The database for this server alone, before anything of another one is touched, logs included."""
-    lock = DatabaseLock(config.database_path)
+def _acquire(lock: DatabaseLock) -> None:
+    """Have the database for this server alone, before anything of another one is touched, logs included."""
     try:
         lock.acquire()
     except StorageError as error:
         raise SystemExit(f"superchat: {error}") from None
-    return lock
 
 
 def _bound(interface: str, port: int) -> socket:
