@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import cast
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from superchat.config import KEYS, Limits, Logging
 from superchat.config import Server as ServerSection
 from superchat.model import UserFlags
+from superchat.net.protocol import SuperChatProtocol
 from superchat.server import Server
 from superchat.tap import Options, makeService
 from superchat.wire import frames
@@ -123,6 +125,13 @@ class KeyTests(KeysTestCase):
         self.assertEqual(
             client.received(), [NicknameResponse(success=False, message="This nickname is reserved")]
         )
+
+    def test_server_trusted_proxies(self) -> None:
+        """Only with proxies named does a TCP connection wait for a PROXY header (decisions 1.4)."""
+        proxy = IPv4Address("TCP", "192.0.2.1", 1)
+        for toml, is_proxied in (("", False), ("trusted_proxies = ['192.0.2.0/24']", True)):
+            protocol = self.made(toml).listeners[0].factory.buildProtocol(proxy)
+            self.assertNotEqual(isinstance(protocol, SuperChatProtocol), is_proxied)
 
     def test_server_moderator_users(self) -> None:
         """Nobody obtains a moderator's nickname either (decisions 2.3)."""

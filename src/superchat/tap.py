@@ -18,6 +18,7 @@ from superchat.client.passwords import password_hash
 from superchat.config import FLAGS, Config, ConfigError, load, overrides
 from superchat.net.factory import SuperChatFactory
 from superchat.net.listening import PortUnavailable, bind
+from superchat.net.proxies import ProxiedFactory, TrustedProxies
 from superchat.net.websocket import WebSocketResource, make_site
 from superchat.ops.control.addresses import socket_path
 from superchat.ops.control.commands import Commands
@@ -59,9 +60,12 @@ def makeService(options: Options) -> IService:
     passwords = PasswordThreads(reactor, password_hash)
     chat = Chat(affordable(config), storage, reactor, activity, passwords)
     factory = SuperChatFactory(chat, reactor)
-    listeners = [Listener(_bound(interface, config.server.tcp_port), factory, "TCP server")]
+    proxies = TrustedProxies(config.server.trusted_proxies)
+    proxied = ProxiedFactory(factory, proxies, reactor) if config.server.trusted_proxies else factory
+    listeners = [Listener(_bound(interface, config.server.tcp_port), proxied, "TCP server")]
     if config.server.http_port:
-        site = make_site({b"ws": WebSocketResource(factory, clock=reactor)}, reactor=reactor)
+        resource = WebSocketResource(factory, clock=reactor, proxies=proxies)
+        site = make_site({b"ws": resource}, reactor=reactor)
         listeners.append(Listener(_bound(interface, config.server.http_port), site, "Public HTTP server (/ws)"))
     logs = LogFiles(config.data_directory, config.logging.debug, reactor, json=config.logging.json)
     systemd = notifier(os.environ, reactor)

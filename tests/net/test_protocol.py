@@ -10,6 +10,7 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
+from superchat.chat.beginnings import announcement
 from superchat.config import Limits, Logging
 from superchat.model import NewMessage
 from superchat.net.protocol import EVENTS_PER_TURN, LINGER_SECONDS
@@ -76,7 +77,7 @@ class GreetingTests(ProtocolTestCase):
         protocol.makeConnection(transport)
         protocol.dataReceived(frames.encode(Ping(timestamp=7)))
         self.clock.advance(0)
-        config = frames.encode(self.server.chat._announcement())
+        config = frames.encode(announcement(self.server.chat.config))
         self.assertEqual(transport.value(), config + frames.encode(Pong(client_timestamp=7)))
 
 

@@ -5,12 +5,22 @@ Environment names, the command line's defaults, the check of etc/superchat.toml 
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 
 import attrs
 
 from superchat.config.keys import Key, declared, flag, integer, password, text, words
 from superchat.config.seeds import SeedChannel, default_channels
+
+
+def _is_network(word: str) -> bool:
+    try:
+        ip_network(word, strict=False)
+    except ValueError:
+        return False
+    return "%" not in word
+
 
 _NICKNAME = re.compile(r"[a-zA-Z0-9_-]{3,20}")
 
@@ -45,6 +55,12 @@ class Server:
         8,
         128,
         'Password of the first of admin_users, whose account is made or reset at the start. "" = left as it is.',
+    )
+    trusted_proxies: tuple[str, ...] = words(
+        (),
+        _is_network,
+        "addresses and networks (192.0.2.1, 10.0.0.0/8, 2001:db8::/32)",
+        "Proxies that say whose connections they pass on: PROXY protocol on tcp_port, X-Forwarded-For on http_port.",
     )
     shutdown_timeout_seconds: int = integer(
         5,

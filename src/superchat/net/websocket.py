@@ -19,6 +19,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 from wsproto.utilities import generate_accept_token
 
 from superchat.net.http import OneRequestChannel, QuietSite
+from superchat.net.proxies import TrustedProxies
 from superchat.net.websocket_frames import WebSocketLimits
 from superchat.net.websocket_transport import StreamTransport, WebSocketTransport, plain_address
 
@@ -102,7 +103,8 @@ class WebSocketResource(Resource):
 
     It belongs on a site made by `make_site`. The protocol gets a `WebSocketTransport` and speaks bytes over
     it as over TCP. A factory that builds none makes the answer 503. The numbers are those of
-    `WebSocketLimits`; `allowed_origins` is explained at `handshake_refusal`.
+    `WebSocketLimits`; `allowed_origins` is explained at `handshake_refusal`. What one of `proxies` says in
+    X-Forwarded-For is the client's address (decisions 1.4).
     """
 
     _log = Logger()
@@ -116,12 +118,14 @@ class WebSocketResource(Resource):
         max_frames_per_second: int = 2_500,
         close_timeout_seconds: float = 5.0,
         allowed_origins: tuple[str, ...] = (),
+        proxies: TrustedProxies | None = None,
     ) -> None:
         super().__init__()
         self._factory = factory
         self._clock = clock
         self._limits = WebSocketLimits(max_message_bytes, max_frames_per_second, close_timeout_seconds)
         self._allowed_origins = allowed_origins
+        self._proxies = proxies or TrustedProxies()
 
     def getChild(self, path: bytes, request: Request) -> Resource:
         """There is nothing below the endpoint."""
@@ -139,7 +143,9 @@ class WebSocketResource(Resource):
     def _upgrade(self, request: Request) -> bytes | int:
         channel = cast(UpgradableChannel, request.channel)
         stream = channel.stream
-        protocol = self._factory.buildProtocol(plain_address(stream.getPeer()))
+        forwarded = request.requestHeaders.getRawHeaders(b"X-Forwarded-For", [])
+        client = self._proxies.client(plain_address(stream.getPeer()), forwarded)
+        protocol = self._factory.buildProtocol(client)
         if protocol is None:
             return _NOT_SERVED.answer(request)
         websocket = WebSocketTransport(stream, protocol, self._clock, self._limits)
