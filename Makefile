@@ -53,6 +53,7 @@ bench: $(TEST_READY)  ## Run the benchmarks, the long ones in their quick form
 	$(BIN)/python -m benchmarks.storm --quick
 	$(BIN)/python -m benchmarks.scrape --quick
 	$(BIN)/python -m benchmarks.activity --quick
+	$(BIN)/python -m benchmarks.retention --quick
 	$(BIN)/python -m benchmarks.logins --quick
 
 fuzz: $(TEST_READY)  ## Feed the decoder random bytes

@@ -311,12 +311,19 @@ class SliceTests(RetentionTestCase):
     def test_room_for_posts(self) -> None:
         """While posts wait for the writer, it is theirs for some time after each slice."""
         self.storage.pending = 1
+        self.expire_slices(Expired([5], 1, 5), Expired([], 0, 9), Expired([6], 1, None), Expired([], 0, None))
         self.clock.advance(FIRST_SECONDS)
         for number in range(1, 4):
             self.assertEqual(len(self.storage.asked), number)
             self.clock.advance(BUSY_PAUSE_SECONDS * 0.9)
             self.assertEqual(len(self.storage.asked), number)
             self.clock.advance(BUSY_PAUSE_SECONDS * 0.2)
+
+    def test_idle_channels(self) -> None:
+        """Channels with nothing old cost no pause, however many there are and however busy the writer is."""
+        self.storage.pending = 1
+        self.clock.advance(FIRST_SECONDS)
+        self.assertEqual(self.kinds(), ["expire"] * 3 + ["sweep"])
 
     def test_one_at_a_time(self) -> None:
         """Whatever is deleted meanwhile, one slice is under way at most, and no pass is lost."""
@@ -338,6 +345,7 @@ class SliceTests(RetentionTestCase):
         self.storage.pending = 1
         for slices in range(1, 5):
             self.storage.asked.clear()
+            self.expire_slices(*[Expired([], 0, looked_at) for looked_at in range(1, 9)])
             retention = self.begin()
             self.clock.advance(FIRST_SECONDS)
             for _ in range(slices - 1):

@@ -163,7 +163,8 @@ class Retention:
                 self._count(len(expired.roots), expired.messages, 0)
                 for root_id in expired.roots:
                     self._registry.forget_thread(root_id)
-                await self._breathe()
+                # Of a hundred thousand conversations few have anything old; those must not wait for the others.
+                await self._breathe(is_idle=not expired.roots and next_id is None)
                 if expired.roots and not expired.messages:
                     # A long thread is gone, but its rows are there: more than a few such would slow down readers.
                     await self._remove_rows()
@@ -182,11 +183,12 @@ class Retention:
         await self._breathe()
         return swept
 
-    async def _breathe(self) -> None:
-        """Let the reactor do what there is to do, and the writer, if others wait for it. Raises CancelledError."""
+    async def _breathe(self, *, is_idle: bool = False) -> None:
+        """Let the reactor do what there is to do; after a slice that was not *is_idle*, leave the writer to others if
+        they wait for it. Raises CancelledError."""
         if self._is_started:
-            waiting = self._storage.statistics().pending
-            self._pause = deferLater(self._clock, BUSY_PAUSE_SECONDS if waiting else 0.0)
+            others_wait = not is_idle and self._storage.statistics().pending > 0
+            self._pause = deferLater(self._clock, BUSY_PAUSE_SECONDS if others_wait else 0.0)
             await self._pause
         if not self._is_started:
             raise CancelledError

@@ -41,8 +41,23 @@ def page_bytes(connection: sqlite3.Connection) -> int:
     return int(size)
 
 
+def commit_only(connection: sqlite3.Connection) -> None:
+    """Commit, and leave the write-ahead log as long as it gets by that."""
+    (limit,) = connection.execute("PRAGMA wal_autocheckpoint").fetchone()
+    connection.execute("PRAGMA wal_autocheckpoint = 0").fetchone()
+    try:
+        connection.execute("COMMIT")
+    finally:
+        connection.execute(f"PRAGMA wal_autocheckpoint = {limit}").fetchone()
+
+
+def copy_log(connection: sqlite3.Connection) -> None:
+    """Copy what can be copied of the write-ahead log into the file, which shrinks by it."""
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+
 def empty_log(connection: sqlite3.Connection) -> bool:
-    """Copy the write-ahead log into the file, which shrinks by it, and cut the log off; whether that could be done.
+    """Copy all of the write-ahead log into the file, and cut the log off; whether that could be done.
 
     It cannot while somebody reads from the log; nobody is waited for.
     """

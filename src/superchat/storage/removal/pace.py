@@ -9,9 +9,8 @@ from typing import Final
 import attrs
 
 TARGET_SECONDS: Final = 0.0025
-"""What the work of a slice should take. The commit takes about as long again, and every few slices it copies the
-write-ahead log into the file, some ten milliseconds for any size. Together that stays below the 20 ms that whoever
-waits for a post may have to wait for a slice (decisions 4.11; benchmarks/retention.py)."""
+"""What the work of a slice should take. Its commit takes about as long again: together that is well below the 20 ms
+that whoever waits for a post may have to wait for a slice (decisions 4.11; benchmarks/retention.py)."""
 
 
 @attrs.define
@@ -34,7 +33,9 @@ class Pace:
         return done
 
     def took(self, done: int, seconds: float) -> None:
-        """A slice has done so much, in this time."""
+        """A slice has done so much, in this time; 0 when nobody knows how much that was."""
+        if not done:
+            return
         fair = int(done * TARGET_SECONDS / max(seconds, 1e-6))
         if seconds > TARGET_SECONDS:
             self.size = max(self.least, min(fair, self.size))

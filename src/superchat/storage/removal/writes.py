@@ -91,19 +91,23 @@ def sweep(paces: Paces, connection: sqlite3.Connection) -> Removed:
 
 def _due(stretch: Stretch, paces: Paces, connection: sqlite3.Connection) -> tuple[list[int], int | None]:
     """The threads of a slice that are old, and where the next slice begins."""
-    most, edges, found = paces.removing.size, stretch.edges(paces.looking.size), "[]"
+    most, size = paces.removing.size, paces.looking.size
+    edges, due = stretch.edges(size), []
     next_id: int | None = None
 
     def look() -> int:
-        nonlocal found, next_id
+        nonlocal due, next_id
         (found,) = connection.execute(queries.DUE, (*edges, nearest(stretch.before_ms), most)).fetchone()
+        due = json.loads(found)
+        if len(due) == most:
+            next_id = due[-1]
+            return 0
         seen, last = connection.execute(queries.LAST_ROOT, edges).fetchone()
-        next_id = last if seen == paces.looking.size else None
+        next_id = last if seen == size else None
         return int(seen)
 
     paces.looking.time(look)
-    due: list[int] = json.loads(found)
-    return due, due[-1] if len(due) == most else next_id
+    return due, next_id
 
 
 def _clear(channel_id: int, pace: Pace, connection: sqlite3.Connection) -> Removed:
