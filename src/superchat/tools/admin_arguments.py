@@ -11,7 +11,6 @@ import attrs
 
 from superchat.tools.admin_grammar import (
     ROLES,
-    Commands,
     add_limit,
     add_nickname,
     add_password_file,
@@ -19,10 +18,10 @@ from superchat.tools.admin_grammar import (
     add_target,
     command,
     common,
-    duration,
     identifier,
 )
 from superchat.tools.admin_options import Options
+from superchat.tools.grammar import Commands, add_ban_terms
 
 DESCRIPTION: Final = "Administer a SuperChat server on its own machine, while it runs or not."
 
@@ -192,17 +191,7 @@ def _ban(commands: Commands) -> None:
         """,
     )
     add_target(parser)
-    parser.add_argument("--reason", metavar="TEXT", help="why; the banned read it")
-    parser.add_argument(
-        "--duration",
-        dest="duration_seconds",
-        metavar="TIME",
-        type=duration,
-        help="for how long: 90s, 30m, 12h, 7d; default: for ever",
-    )
-    parser.add_argument(
-        "--shadow", action="store_true", help="let them write, but nobody else read it; not with --ip"
-    )
+    add_ban_terms(parser, reason=None)
 
 
 def _unban(commands: Commands) -> None:

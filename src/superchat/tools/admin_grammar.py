@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
+
+from superchat.tools.grammar import PASSWORD_HELP, Commands, described
 
 ROLES: Final = ("admin", "moderator")
 DEFAULT_LIMIT: Final = 1000
 LONGEST_LIST: Final = 10_000
 LARGEST_ID: Final = 2**63 - 1
-PASSWORD_HELP: Final = "take the password from the first line of FILE, - for standard input"
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def common() -> argparse.ArgumentParser:
@@ -31,13 +29,7 @@ def common() -> argparse.ArgumentParser:
 
 def command(commands: Commands, name: str, summary: str, text: str) -> argparse.ArgumentParser:
     """Add a command, with what its help says."""
-    return commands.add_parser(
-        name,
-        help=summary,
-        description=textwrap.dedent(text).strip(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[common()],
-    )
+    return described(commands, common(), name, summary, text)
 
 
 def add_nickname(parser: argparse.ArgumentParser) -> None:
@@ -83,11 +75,3 @@ def _number(text: str, maximum: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(maximum)) and int(text) <= maximum):
         raise argparse.ArgumentTypeError(f"not within 0..{maximum}: {text}")
     return int(text)
-
-
-def duration(text: str) -> int:
-    """A duration such as ``90s``, ``30m``, ``12h`` or ``7d``, in seconds."""
-    # Only here: it brings more along than all other commands need.
-    from superchat.tools import cli_grammar
-
-    return cli_grammar.duration(text)

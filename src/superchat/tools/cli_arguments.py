@@ -12,11 +12,12 @@ import attrs
 
 from superchat.client.connect import CONNECT_SECONDS, DEFAULT_PORT
 from superchat.client.key_file import default_path
-from superchat.tools.cli_grammar import CommandParser, Commands, common
+from superchat.tools.cli_grammar import CommandParser, common
 from superchat.tools.cli_grammar_channels import add_channel_commands
 from superchat.tools.cli_grammar_people import add_people_commands
 from superchat.tools.cli_identity import nickname_of
 from superchat.tools.cli_options import Options
+from superchat.tools.grammar import Commands
 
 DESCRIPTION: Final = "Read and write on a SuperChat server, from a terminal or a script."
 

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import argparse
 import re
-import textwrap
 import time
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from superchat.client.connect import CONNECT_SECONDS, DEFAULT_PORT
+from superchat.tools.grammar import PASSWORD_HELP, Commands, described, duration
 
 CHANNEL_HELP: Final = "name, parent/name, or id"
 USER_HELP: Final = "nickname"
-PASSWORD_HELP: Final = "take the password from the first line of FILE, - for standard input"
 LIMIT_MAXIMUM: Final = 10_000
-UNIT_SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-LONGEST_DURATION_SECONDS: Final = 100 * 366 * 86400
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -74,13 +69,7 @@ def common() -> argparse.ArgumentParser:
 
 def command(commands: Commands, name: str, summary: str, text: str) -> argparse.ArgumentParser:
     """Add a command, with what its help says."""
-    return commands.add_parser(
-        name,
-        help=summary,
-        description=textwrap.dedent(text).strip(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[common()],
-    )
+    return described(commands, common(), name, summary, text)
 
 
 def add_channel(parser: argparse.ArgumentParser, *flags: str) -> None:
@@ -137,15 +126,6 @@ def identifier(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**63):
         raise argparse.ArgumentTypeError(f"not an id: {text}")
     return int(text)
-
-
-def duration(text: str) -> int:
-    """A duration such as ``90``, ``30m``, ``12h`` or ``7d``, in seconds."""
-    matched = re.fullmatch(r"([0-9]{1,10})([smhd]?)", text)
-    number = int(matched[1]) * UNIT_SECONDS[matched[2]] if matched else 0
-    if not 0 < number <= LONGEST_DURATION_SECONDS:
-        raise argparse.ArgumentTypeError(f"not a duration such as 90s, 30m, 12h or 7d: {text}")
-    return number
 
 
 def moment(text: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from superchat.tools.cli_grammar import (
     CHANNEL_HELP,
-    Commands,
     add_channel,
     add_key_file,
     add_limit,
@@ -14,6 +13,7 @@ from superchat.tools.cli_grammar import (
     moment,
     retention,
 )
+from superchat.tools.grammar import Commands
 
 
 def add_channel_commands(commands: Commands) -> None:

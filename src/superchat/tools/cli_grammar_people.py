@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from superchat.tools.cli_grammar import (
-    PASSWORD_HELP,
-    USER_HELP,
-    Commands,
-    add_key_file,
-    add_lines,
-    command,
-    duration,
-    patience,
-)
+from superchat.tools.cli_grammar import USER_HELP, add_key_file, add_lines, command, patience
+from superchat.tools.grammar import PASSWORD_HELP, Commands, add_ban_terms
 
 
 def add_people_commands(commands: Commands) -> None:
@@ -173,17 +165,7 @@ def _ban(commands: Commands) -> None:
         """,
     )
     _target(parser)
-    parser.add_argument("--reason", metavar="TEXT", default="", help="why; the banned read it")
-    parser.add_argument(
-        "--duration",
-        dest="duration_seconds",
-        metavar="TIME",
-        type=duration,
-        help="for how long: 90s, 30m, 12h, 7d; default: for ever",
-    )
-    parser.add_argument(
-        "--shadow", action="store_true", help="let them write, but nobody else read it; not with --ip"
-    )
+    add_ban_terms(parser, reason="")
 
 
 def _unban(commands: Commands) -> None:
