@@ -24,6 +24,7 @@ from superchat.wire.messages import (
 )
 from superchat.wire.records import Message as WireMessage
 from tests.chat.people import PeopleTestCase, account_of, session_of
+from tests.chat.slow_look_ups import SlowLookUps
 from tests.chat.talk import GENERAL, Client
 
 UNKNOWN = (ErrorCode.MESSAGE_NOT_FOUND, "Message not found")
@@ -389,27 +390,13 @@ class MeanwhileTests(PeopleTestCase):
             self.assertEqual(anna.refusal(act), (ErrorCode.INVALID_INPUT, text))
 
 
-class SlowStorage(MemoryStorage):
-    """Answers the look-up of a message when the test says so."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.answers: list[Deferred[None]] = []
-
-    def message(self, *arguments: Any) -> Deferred[Any]:
-        answer: Deferred[None] = Deferred()
-        self.answers.append(answer)
-        look_up = super().message
-        return answer.addCallback(lambda _: look_up(*arguments))
-
-
 class LeavesMeanwhileTests(PeopleTestCase):
     """Somebody who goes before the change is made."""
 
-    storage: SlowStorage
+    storage: SlowLookUps
 
     def make_storage(self) -> MemoryStorage:
-        return SlowStorage()
+        return SlowLookUps()
 
     def leave_during(self, client: Client, act: WireMessage) -> None:
         client.send(act)

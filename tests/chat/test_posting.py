@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.chat.posting import check_length, clean
@@ -30,6 +30,7 @@ from superchat.wire.messages import (
     NewMessage as NewMessageEvent,
 )
 from tests.chat.people import PeopleTestCase, account_of, session_of
+from tests.chat.slow_look_ups import SlowLookUps
 from tests.chat.talk import CHAT, GENERAL, TECH, TalkTestCase
 
 
@@ -351,20 +352,6 @@ class DirectPostTests(PeopleTestCase):
         self.shadowban(nickname="somebody")
         self.assertEqual(self.mod.refusal(reply)[0], ErrorCode.MESSAGE_NOT_FOUND)
         self.assertEqual(self.bob.refusal(reply)[0], ErrorCode.INVALID_INPUT)
-
-
-class SlowLookUps(MemoryStorage):
-    """Answers the look-up of a parent when the test says so."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.answers: list[Deferred[None]] = []
-
-    def message(self, *arguments: Any) -> Deferred[Any]:
-        answer: Deferred[None] = Deferred()
-        self.answers.append(answer)
-        look_up = super().message
-        return answer.addCallback(lambda _: look_up(*arguments))
 
 
 class LeavesMeanwhileTests(PeopleTestCase):

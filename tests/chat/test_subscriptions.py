@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from twisted.internet.defer import Deferred
-
 from superchat.config import Limits, SeedChannel
 from superchat.storage.memory import MemoryStorage
 from superchat.wire.errors import ErrorCode
@@ -19,6 +15,7 @@ from superchat.wire.messages import (
     UnsubscribeThread,
 )
 from tests.chat.people import PeopleTestCase, account_of
+from tests.chat.slow_look_ups import SlowLookUps
 from tests.chat.talk import GENERAL, TECH, Client, TalkTestCase
 
 THREAD_TYPE, CHANNEL_TYPE = 1, 2
@@ -197,27 +194,13 @@ class StrangerTests(PeopleTestCase):
             self.assertTrue(guest.one(SubscribeOk, SubscribeThread(thread_id=thread_id)))
 
 
-class SlowStorage(MemoryStorage):
-    """Answers look-ups when the test says so."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.answers: list[Deferred[None]] = []
-
-    def message(self, *arguments: Any) -> Deferred[Any]:
-        answer: Deferred[None] = Deferred()
-        self.answers.append(answer)
-        look_up = super().message
-        return answer.addCallback(lambda _: look_up(*arguments))
-
-
 class GoneMeanwhileTests(TalkTestCase):
     """A session that goes while something is under way for it (W1)."""
 
-    storage: SlowStorage
+    storage: SlowLookUps
 
     def make_storage(self) -> MemoryStorage:
-        return SlowStorage()
+        return SlowLookUps()
 
     def test_never_registered(self) -> None:
         """Nothing keeps or registers a session that has left, and nothing breaks."""
