@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from superchat.storage.connections import connect
 from superchat.storage.direct import queries
-from superchat.storage.migrations import prepare, shipped
+from tests.storage.plans import PlanTestCase, statements
 
 AT_START = (
     queries.ALL_PARTICIPANTS,
@@ -22,27 +17,12 @@ AT_START = (
 """These are asked once, when the server starts, and of all there is."""
 
 
-def statements() -> Iterator[str]:
-    """All there are."""
-    return (value for name, value in vars(queries).items() if name.isupper() and not name.startswith("_"))
-
-
-class QueryTests(SynchronousTestCase):
+class QueryTests(PlanTestCase):
     """What SQLite does for each statement, on the schema as it is shipped."""
-
-    def setUp(self) -> None:
-        path = Path(self.mktemp())
-        prepare(path, 0, shipped())
-        self.connection = connect(path)
-        self.addCleanup(self.connection.close)
-
-    def plan(self, statement: str) -> list[str]:
-        wanted = [1] * statement.count("?")
-        return [step for *_, step in self.connection.execute(f"EXPLAIN QUERY PLAN {statement}", wanted)]
 
     def test_nothing_is_scanned(self) -> None:
         """Every participant, invite and channel is found by an index."""
-        for statement in statements():
+        for statement in statements(queries):
             if statement not in AT_START:
                 for step in self.plan(statement):
                     self.assertNotRegex(step, r"SCAN (participant|invite|channel|account)\b", statement)

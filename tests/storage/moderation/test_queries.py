@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from superchat.storage.connections import connect
-from superchat.storage.migrations import prepare, shipped
 from superchat.storage.moderation import queries
+from tests.storage.plans import PlanTestCase, statements
 
 LISTS = (queries.ALL_BANS, queries.BANS_IN_FORCE)
 """These return all there are, or most of it."""
 
 
-def statements() -> Iterator[str]:
-    """All there are."""
-    return (value for name, value in vars(queries).items() if name.isupper() and not name.startswith("_"))
-
-
-class QueryTests(SynchronousTestCase):
+class QueryTests(PlanTestCase):
     """What SQLite does for each statement, on the schema as it is shipped."""
 
-    def setUp(self) -> None:
-        path = Path(self.mktemp())
-        prepare(path, 0, shipped())
-        self.connection = connect(path)
-        self.addCleanup(self.connection.close)
-
-    def plan(self, statement: str) -> list[str]:
-        wanted = {"account_id": 1, "name_key": "bob"} if ":name_key" in statement else [1] * statement.count("?")
-        return [step for *_, step in self.connection.execute(f"EXPLAIN QUERY PLAN {statement}", wanted)]
+    def parameters(self, statement: str) -> Any:
+        return {"account_id": 1, "name_key": "bob"} if ":name_key" in statement else super().parameters(statement)
 
     def test_nothing_is_scanned(self) -> None:
         """Every ban, name and act is found by an index; only lists read all."""
-        for statement in statements():
+        for statement in statements(queries):
             if statement not in LISTS:
                 for step in self.plan(statement):
                     self.assertNotRegex(step, r"SCAN (ban|act|account|account_name)\b", statement)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
-from twisted.trial.unittest import SynchronousTestCase
+from collections.abc import Callable
+from typing import Any
 
 from superchat.ids import Snowflakes
 from superchat.model import Channel, Message, NewChannel, NewMessage
 from superchat.storage import writes as message_writes
-from superchat.storage.connections import connect
-from superchat.storage.migrations import prepare, shipped
 from superchat.storage.removal import queries, writes
 from superchat.storage.removal.pace import Pace
 from superchat.storage.removal.writes import Paces, Stretch
+from tests.storage.plans import PlanTestCase, statements
 
 NOON_MS = 1_750_000_000_000
 LATER_MS = NOON_MS + 1000
@@ -25,24 +22,16 @@ UNINDEXED = (
 )
 
 
-def statements() -> Iterator[str]:
-    """All there are."""
-    return (value for name, value in vars(queries).items() if name.isupper() and not name.startswith("_"))
-
-
 def paces(size: int) -> Paces:
     """Slices of this size."""
     return Paces(*[Pace(size, size, size) for _ in range(3)])
 
 
-class QueryTests(SynchronousTestCase):
+class QueryTests(PlanTestCase):
     """What SQLite does for each statement, on the schema as it is shipped."""
 
     def setUp(self) -> None:
-        path = Path(self.mktemp())
-        prepare(path, 0, shipped())
-        self.connection = connect(path)
-        self.addCleanup(self.connection.close)
+        super().setUp()
         self.ids = Snowflakes()
         self.channels = [self.channel(name) for name in ("general", "other")]
 
@@ -57,10 +46,9 @@ class QueryTests(SynchronousTestCase):
         self.connection.execute("COMMIT")
         return [message for message in appended if isinstance(message, Message)]
 
-    def plan(self, statement: str) -> list[str]:
+    def parameters(self, statement: str) -> Any:
         count = max((number for number in range(1, 7) if f"?{number}" in statement), default=statement.count("?"))
-        wanted = [json.dumps([1])] * count
-        return [step for *_, step in self.connection.execute(f"EXPLAIN QUERY PLAN {statement}", wanted)]
+        return [json.dumps([1])] * count
 
     def instructions(self, action: Callable[[], object]) -> int:
         """How many steps of SQLite's virtual machine ``action`` takes: its cost without a clock."""
@@ -88,7 +76,7 @@ class QueryTests(SynchronousTestCase):
 
     def test_nothing_is_scanned(self) -> None:
         """Every statement finds its rows by an index."""
-        for statement in statements():
+        for statement in statements(queries):
             for step in self.plan(statement):
                 self.assertNotRegex(step, UNINDEXED, statement)
 
