@@ -28,6 +28,7 @@ from superchat.chat.channels import ChannelDirectory
 from superchat.chat.counters import Counters
 from superchat.chat.registry import ChannelRegistry
 from superchat.chat.retention import Retention
+from superchat.clocks import wall_ms
 from superchat.model import Channel, NewChannel, NewMessage
 from superchat.server import SWITCH_SECONDS
 from superchat.storage.sqlite import SQLiteStorage
@@ -180,7 +181,7 @@ async def retain(reactor: Any, storage: SQLiteStorage, channels: list[Channel], 
     """One pass; how many seconds it took."""
     directory = ChannelDirectory()
     directory.add(channels)
-    retention = Retention(storage, directory, ChannelRegistry(Counters()), reactor, interval_minutes=60)
+    retention = Retention(storage, directory, ChannelRegistry(Counters()), reactor, wall_ms, interval_minutes=60)
     timed(storage, measures)
     retention.start()
     begin = time.perf_counter()

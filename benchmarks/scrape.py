@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from superchat.chat.service import Chat
+from superchat.clocks import wall_ms
 from superchat.config import Config, Limits, SeedChannel
 from superchat.net.factory import SuperChatFactory
 from superchat.ops.logs import LogFiles
@@ -52,7 +53,7 @@ def build(sessions: int, channels: int, threads: int) -> Monitor:
     storage.open()
     limits = Limits(max_connections_per_ip=0)
     config = Config(limits=limits, channels=tuple(SeedChannel(f"channel{n}") for n in range(channels)))
-    chat = Chat(config, storage, clock)
+    chat = Chat(config, storage, clock, wall_ms)
     Deferred.fromCoroutine(chat.start())
     factory = SuperChatFactory(chat, clock)
     for number in range(sessions):

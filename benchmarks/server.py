@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import resource
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,12 +20,15 @@ tcp_port = 0
 http_port = 0
 interface = "127.0.0.1"
 [monitoring]
-metrics_port = 0
+metrics_port = {metrics_port}
 profiling_port = 0
 [limits]
+max_connections_per_ip = 0
+{limits}
+"""
+_UNLIMITED = """
 message_rate_limit = 0
 max_frames_per_second = 0
-max_connections_per_ip = 0
 max_auth_attempts_per_minute = 0
 """
 _TWISTD = "from twisted.scripts.twistd import run; run()"
@@ -51,12 +55,28 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def resident_bytes(pid: int) -> int:
+    """The memory of a process that is in use and its own: not its program files, nor what the kernel has for it."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    private = (line.split()[1] for line in rollup.splitlines() if line.startswith("Private_"))
+    return 1024 * sum(map(int, private))
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        number: int = listening.getsockname()[1]
+        return number
+
+
 @contextmanager
-def running_server() -> Iterator[Server]:
-    """A server without limits, in a process and a folder of its own."""
-    with tempfile.TemporaryDirectory() as folder:
+def running_server(metrics_port: int = 0, limits: str = _UNLIMITED, folder: str | None = None) -> Iterator[Server]:
+    """A server in a process and a folder of its own, without limits if no others are given."""
+    with ExitStack() as stack:
+        if folder is None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
         config = Path(folder, "superchat.toml")
-        config.write_text(_CONFIG)
+        config.write_text(_CONFIG.format(metrics_port=metrics_port, limits=limits))
         process = subprocess.Popen(
             [*_COMMAND, "superchat", "--config", str(config)],
             env={**os.environ, "XDG_DATA_HOME": folder},

@@ -16,6 +16,8 @@ _STATEMENT = re.compile(
     re.S,
 )
 
+_DATE = re.compile(r"\btime\.time(?:_ns)?\b|\bdatetime\.(?:utc)?now\b|\.seconds\(\) \* 1000\b")
+
 
 def modules(package: str) -> Iterator[tuple[str, ast.Module]]:
     """Name and syntax tree of every module in a package, or of the one module of that name."""
@@ -92,12 +94,13 @@ class LayeringTests(SynchronousTestCase):
 
     def test_storage(self) -> None:
         """storage/ knows only the model: no rules, no transports."""
-        ours = ("superchat.model", "superchat.ids", "superchat.histogram")
+        ours = ("superchat.model", "superchat.ids", "superchat.histogram", "superchat.clocks")
         self.only_import("superchat.storage", *ours, "attrs", "zope.interface", "twisted")
 
     def test_model(self) -> None:
         """The values depend on nothing of ours."""
-        for module in ("superchat.model", "superchat.ids", "superchat.histogram", "superchat.errors"):
+        values = ("superchat.model", "superchat.ids", "superchat.histogram", "superchat.errors", "superchat.clocks")
+        for module in values:
             self.none_import(module, "superchat.chat", "superchat.net", "superchat.ops", "superchat.storage")
 
     def test_config(self) -> None:
@@ -133,6 +136,18 @@ class LayeringTests(SynchronousTestCase):
             if not is_within(name, ("superchat.storage",))
             for node in ast.walk(tree)
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and _STATEMENT.search(node.value)
+        ]
+        self.assertEqual(found, [])
+
+    def test_dates(self) -> None:
+        """What the server stores, sends or logs has its date from clocks.py, however the wall clock is set; the
+        reactor's clock tells only how long something takes."""
+        tools = ("superchat.client", "superchat.loadtest", "superchat.tools")
+        found = [
+            f"{name}: {date}"
+            for name, tree in modules("superchat")
+            if not is_within(name, ("superchat.clocks", *tools))
+            for date in (*_DATE.findall(ast.unparse(tree)), *(one for one in imports(name, tree) if _DATE.match(one)))
         ]
         self.assertEqual(found, [])
 

@@ -104,13 +104,14 @@ class Server(Service):
         self._ports: list[Any] = []
         self._operator_ports: list[Any] = []
         self._accept_failures = AcceptFailures(
-            factory.chat.counters, reactor, lambda: [*self._ports, *self._operator_ports]
+            factory.chat.counters, reactor, lambda: [*self._ports, *self._operator_ports, *control.ports]
         )
         self._failure: str | None = None
 
     def startService(self) -> None:
         """Start. What goes wrong is one sentence on standard error; raises `StartFailed` before the reactor runs."""
         super().startService()
+        _end_when_interrupted()
         sys.setswitchinterval(SWITCH_SECONDS)
         gc.set_threshold(*COLLECTING)
         self._logs.start()
@@ -118,7 +119,7 @@ class Server(Service):
         self._reload.listen(self._reactor)
         self._reactor.callWhenRunning(self._reactor.callLater, 0, self._stop_on_signals)
         Deferred.fromCoroutine(self._start()).addErrback(self._give_up)
-        if self._failure:
+        if self._failure is not None:
             # Raised here, for a Deferred would keep it to itself.
             raise StartFailed(self._failure)
 
@@ -201,19 +202,26 @@ class Server(Service):
         if not self.running:
             return  # what fails because the server was stopped meanwhile is no news
         expected = failure.check(StorageError, ControlUnavailable) is not None
-        text = f"superchat: {failure.getErrorMessage()}"
+        text = failure.getErrorMessage() or f"cannot start: {failure.type.__name__}"
         if expected:
-            self._log.error("{text}", text=failure.getErrorMessage())
+            self._log.error("{text}", text=text)
         else:
             self._log.failure("Server cannot start", failure)
-        self._failure = failure.getErrorMessage()
+        self._failure = text
         # Standard error itself: twistd has put its log in the place of sys.stderr by now.
-        print(text, file=sys.__stderr__, flush=True)
+        print(f"superchat: {text}", file=sys.__stderr__, flush=True)
         if self._reactor.running:
             self._reactor.addSystemEventTrigger("after", "shutdown", os._exit, 1)
             self._reactor.stop()
         else:
             self._logs.stop()
+
+
+def _end_when_interrupted() -> None:
+    """Let Ctrl-C end the process on the spot, as SIGTERM does, until the reactor runs: what Python raises for it would
+    be kept by some Deferred. What is acknowledged is stored, and nothing is yet."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def affordable(config: Config) -> Config:

@@ -15,6 +15,7 @@ from superchat import __version__
 from superchat.auth.passwords import PasswordThreads
 from superchat.chat.service import Chat
 from superchat.client.passwords import password_hash
+from superchat.clocks import steady, wall_ms
 from superchat.config import FLAGS, Config, ConfigError, load, overrides
 from superchat.net.factory import SuperChatFactory
 from superchat.net.listening import PortUnavailable, bind
@@ -23,6 +24,7 @@ from superchat.net.websocket import WebSocketResource, make_site
 from superchat.ops.control.addresses import socket_path
 from superchat.ops.control.commands import Commands
 from superchat.ops.control.listening import Control
+from superchat.ops.descriptors import TooFewDescriptors, raise_limit, require
 from superchat.ops.logs import LogFiles, activity
 from superchat.ops.monitor import Monitor
 from superchat.ops.notify import notifier
@@ -53,12 +55,14 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor as the_reactor
 
     reactor: Any = the_reactor
+    steady(reactor)
     config = _configuration(options)
+    _require_descriptors()
     lock = DatabaseLock(config.database_path)
     interface = config.server.interface
     storage = SQLiteStorage(config.database_path, reactor)
     passwords = PasswordThreads(reactor, password_hash)
-    chat = Chat(affordable(config), storage, reactor, activity, passwords)
+    chat = Chat(affordable(config), storage, reactor, wall_ms, activity, passwords)
     factory = SuperChatFactory(chat, reactor)
     proxies = TrustedProxies(config.server.trusted_proxies)
     proxied = ProxiedFactory(factory, proxies, reactor) if config.server.trusted_proxies else factory
@@ -110,6 +114,13 @@ def _configuration(options: Options) -> Config:
         except OSError as error:
             raise SystemExit(f"superchat: cannot make directory {directory}: {error.strerror}") from None
     return config
+
+
+def _require_descriptors() -> None:
+    try:
+        require(raise_limit())
+    except TooFewDescriptors as error:
+        raise SystemExit(f"superchat: {error}") from None
 
 
 def _acquire(lock: DatabaseLock) -> None:

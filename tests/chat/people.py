@@ -66,7 +66,3 @@ class PeopleTestCase(TalkTestCase):
     def acts(self) -> list[Act]:
         """The audit log, newest first."""
         return self.now(self.storage.acts(100))
-
-    def now_ms(self) -> int:
-        """The time."""
-        return int(self.clock.seconds() * 1000)

@@ -69,7 +69,3 @@ class RegisteredTestCase(TalkTestCase):
         answer = client.one(PasswordChanged, request)
         self.assertEqual(answer.success, not answer.error_message)
         return answer.error_message
-
-    def now_ms(self) -> int:
-        """The time."""
-        return int(self.clock.seconds() * 1000)

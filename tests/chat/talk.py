@@ -86,6 +86,12 @@ class Client:
         assert self.session is not None
         return self.chat.handle(self.session, event)
 
+    def complete(self, event: Event) -> Deferred[None] | None:
+        """The same, with a Deferred for the answer to *event* also where the next one might begin before it."""
+        answer = self.send(event)
+        assert self.session is not None
+        return self.session.settled() if answer is None and self.session.under_way else answer
+
     def leave(self) -> None:
         """Lose the connection."""
         assert self.session is not None
@@ -129,6 +135,7 @@ class TalkTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.clock.advance(1_800_000_000)
+        self.jumped_ms = 0
         self.storage = self.make_storage()
         self.now(self.storage.open())
         self.log: list[LogEvent] = []
@@ -138,8 +145,16 @@ class TalkTestCase(SynchronousTestCase):
         """Let a chat begin on what is stored: a second one is as a restart."""
         config = Config(limits=self.limits, server=self.server, channels=self.channels)
         activity = Logger(observer=cast(ILogObserver, self.log.append))
-        self.chat = Chat(config, self.storage, self.clock, activity, self.make_passwords())
+        self.chat = Chat(config, self.storage, self.clock, self.now_ms, activity, self.make_passwords())
         await self.chat.start()
+
+    def now_ms(self) -> int:
+        """The date, by a wall clock that a test may set."""
+        return int(self.clock.seconds() * 1000) + self.jumped_ms
+
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock ahead, or back; no time passes."""
+        self.jumped_ms += int(seconds * 1000)
 
     def make_passwords(self) -> Passwords:
         """What computes the passwords of this test."""

@@ -16,6 +16,7 @@ from superchat.model import Account, Ban, Message, NewAccount, NewAct, NewBan, U
 from superchat.storage.memory import MemoryStorage
 from superchat.wire.messages import SetNickname
 from tests.chat.talk import Client, TalkTestCase
+from tests.clocks import now_ms_of
 
 START = 1_800_000_000
 START_MS = START * 1000
@@ -71,7 +72,7 @@ class BansTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.clock.advance(START)
-        self.bans = Bans(self.clock)
+        self.bans = Bans(now_ms_of(self.clock))
 
     def add(self, *bans: Ban) -> None:
         for ban in bans:
@@ -253,7 +254,7 @@ class LoadTests(SynchronousTestCase):
             a_new_ban(ban_type="ip", ip_cidr="192.0.2.0/24"),
         ):
             self.successResultOf(storage.add_ban(new, ACT))
-        bans = Bans(clock)
+        bans = Bans(now_ms_of(clock))
         self.successResultOf(Deferred.fromCoroutine(bans.load(storage)))
         self.assertEqual((bans.count("user"), bans.count("ip")), (2, 1))
         self.assertIsNotNone(bans.nickname_refusal("bob"))

@@ -145,7 +145,7 @@ class LeavingTests(ConversingTestCase):
     def test_last_one(self) -> None:
         """When nobody is left the conversation is gone, from memory and disk (reference 6.5)."""
         self.listen(self.bob, self.channel_id)
-        message_id = session_of(self.bob).threads.copy().pop()
+        [message_id] = session_of(self.bob).threads
         answers(self.anna, leave_for_good(self.channel_id))
         answers(self.bob, leave_for_good(self.channel_id))
         self.assertNotIn(self.channel_id, self.chat.directory)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 
+from superchat.chat.dispatch import BUSY, MOST_OVERLAPPING
 from superchat.config import Limits
 from superchat.storage.errors import StorageError, Unavailable
 from superchat.storage.memory import MemoryStorage
@@ -21,6 +22,7 @@ from superchat.wire.messages import (
     Error,
     JoinChannel,
     ListMessages,
+    MessagePosted,
     Ping,
     Pong,
     PostMessage,
@@ -255,23 +257,23 @@ class UnderWayTests(TalkTestCase):
     def make_storage(self) -> MemoryStorage:
         return SlowStorage()
 
-    def sent(self, client: Client, message: Message) -> Deferred[None]:
-        """The answer that is still to come."""
-        answer = client.send(message)
-        assert answer is not None
-        self.assertNoResult(answer)
-        return answer
+    def sent(self, client: Client, message: Message) -> None:
+        """Have something under way that is not answered yet."""
+        self.assertEqual(client.ask(message), [])
 
     def test_deferred(self) -> None:
-        """What is answered at once gives None; what waits gives a Deferred that fires when it is complete."""
+        """What is answered at once gives None; what waits, and lets nothing begin, a Deferred for its end."""
         alice = self.connect("alice")
         self.assertIsNone(alice.send(Ping(timestamp=1)))
-        alice.received()
-        answer = self.sent(alice, HELLO)
+        self.sent(alice, HELLO)
+        waiting = alice.send(Ping(timestamp=2))
+        assert waiting is not None
+        self.assertNoResult(waiting)
         self.assertEqual((alice.received(), self.chat.counters.under_way), ([], 1))
         self.storage.commits[0].callback(None)
-        self.assertIsNone(self.successResultOf(answer))
-        self.assertEqual((len(alice.received()), self.chat.counters.under_way), (1, 0))
+        self.assertIsNone(self.successResultOf(waiting))
+        self.assertEqual([type(event) for event in alice.received()], [MessagePosted, Pong])
+        self.assertEqual(self.chat.counters.under_way, 0)
 
     def test_nothing_before_the_commit(self) -> None:
         """Nobody hears of a message before it is committed (decisions 4.6)."""
@@ -297,6 +299,80 @@ class UnderWayTests(TalkTestCase):
         self.assertEqual([one.author_nickname for one in heard], ["~cid", "~ann", "~bea"])
         ids = [one.message_id for one in heard]
         self.assertEqual(ids, sorted(ids))
+
+    def test_several_posts(self) -> None:
+        """Posts of one session do not wait for each other's commits, and are answered in their order."""
+        alice = self.connect("alice")
+        for _ in range(3):
+            self.assertIsNone(alice.send(HELLO))
+        self.assertEqual((len(self.storage.commits), self.chat.counters.under_way), (3, 3))
+        for commit in self.storage.commits:
+            commit.callback(None)
+        ids = [cast(MessagePosted, event).message_id for event in alice.received()]
+        self.assertEqual((len(ids), ids), (3, sorted(ids)))
+
+    def test_refusal_in_turn(self) -> None:
+        """A post that is refused at once says so after those before it, and the next one waits for that."""
+        alice = self.connect("alice")
+        self.sent(alice, HELLO)
+        waiting = alice.send(PostMessage(channel_id=GENERAL, content=b""))
+        assert waiting is not None
+        self.assertEqual(alice.received(), [])
+        self.storage.commits[0].callback(None)
+        self.successResultOf(waiting)
+        self.assertEqual([type(event) for event in alice.received()], [MessagePosted, Error])
+
+    def test_unreadable_in_turn(self) -> None:
+        """So does what cannot be read."""
+        alice = self.connect("alice")
+        self.sent(alice, HELLO)
+        alice.send(Unsupported(0x7F))
+        self.assertEqual(alice.received(), [])
+        self.storage.commits[0].callback(None)
+        self.assertEqual([type(event) for event in alice.received()], [MessagePosted, Error])
+
+    def test_refused_by_the_storage(self) -> None:
+        """One that the storage refuses has its ERROR between the answers of the others."""
+        alice = self.connect("alice")
+        for post in (HELLO, PostMessage(channel_id=GENERAL, parent_id=404, content=b"to nobody"), HELLO):
+            self.sent(alice, post)
+        for commit in self.storage.commits:
+            commit.callback(None)
+        self.assertEqual([type(event) for event in alice.received()], [MessagePosted, Error, MessagePosted])
+        self.assertEqual(self.chat.counters.under_way, 0)
+
+    def test_bounded(self) -> None:
+        """One session has at most 64 posts under way; then it waits until all are answered."""
+        alice = self.connect("alice")
+        answers = [alice.send(HELLO) for _ in range(MOST_OVERLAPPING)]
+        waiting = answers.pop()
+        assert waiting is not None
+        self.assertEqual(answers, [None] * (MOST_OVERLAPPING - 1))
+        for commit in self.storage.commits:
+            self.assertNoResult(waiting)
+            commit.callback(None)
+        self.successResultOf(waiting)
+
+    def test_busy(self) -> None:
+        """While very much is under way in the server, a session waits for each of its posts."""
+        alice = self.connect("alice")
+        self.chat.counters.under_way = BUSY
+        waiting = alice.send(HELLO)
+        assert waiting is not None
+        self.storage.commits[0].callback(None)
+        self.successResultOf(waiting)
+        self.assertEqual(self.chat.counters.under_way, BUSY)
+
+    def test_gone_meanwhile(self) -> None:
+        """What waits behind a post of a session that leaves is not done."""
+        alice = self.connect("alice")
+        self.sent(alice, HELLO)
+        waiting = alice.send(JoinChannel(channel_id=GENERAL))
+        assert waiting is not None
+        alice.leave()
+        self.storage.commits[0].callback(None)
+        self.successResultOf(waiting)
+        self.assertEqual(list(self.chat.registry.joined(GENERAL)), [])
 
     def test_author_gone(self) -> None:
         """An author that leaves meanwhile gets no more words; the others get the message (W1)."""

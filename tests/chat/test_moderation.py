@@ -63,7 +63,7 @@ class ModerationTestCase(TalkTestCase):
     def logged_in(self, nickname: str, flags: int = 0, **more: Any) -> Client:
         """A client that is logged in to an account of its own."""
         if nickname not in self.accounts:
-            new = NewAccount(nickname, "hash", flags, self.now_ms)
+            new = NewAccount(nickname, "hash", flags, self.now_ms())
             self.accounts[nickname] = self.now(self.storage.create_account(new))
         client = self.connect(**more)
         assert client.session is not None
@@ -73,10 +73,6 @@ class ModerationTestCase(TalkTestCase):
         client.received()
         return client
 
-    @property
-    def now_ms(self) -> int:
-        return int(self.clock.seconds() * 1000)
-
     def id_of(self, nickname: str) -> int:
         return self.accounts[nickname].id
 
@@ -84,7 +80,7 @@ class ModerationTestCase(TalkTestCase):
         return self.now(self.storage.acts(100))
 
     def bans(self) -> list[Any]:
-        return self.now(self.storage.bans(self.now_ms, True))
+        return self.now(self.storage.bans(self.now_ms(), True))
 
     def traces(self) -> tuple[Any, ...]:
         """What an act would change."""
@@ -242,7 +238,7 @@ class BanUserTests(ModerationTestCase):
     def test_for_a_time(self) -> None:
         """A ban ends after its duration, at that moment (decisions 7.1)."""
         self.root.one(UserBanned, ban("bob", duration_seconds=60))
-        self.assertEqual(self.bans()[0].banned_until, self.now_ms + 60_000)
+        self.assertEqual(self.bans()[0].banned_until, self.now_ms() + 60_000)
         self.assertIsNotNone(self.chat.bans.nickname_refusal("bob"))
         self.clock.advance(60)
         self.assertIsNone(self.chat.bans.nickname_refusal("bob"))
@@ -279,7 +275,7 @@ class BanUserTests(ModerationTestCase):
         self.assertEqual((act.action, act.target_type, act.target), ("ban_user", "user", "bob"))
         self.assertEqual(act.target_id, stored.id)
         details = "reason=\"it's spam\", shadowban=false, until 2027-01-15T08:01:00Z"
-        self.assertEqual((act.details, act.performed_at), (details, self.now_ms))
+        self.assertEqual((act.details, act.performed_at), (details, self.now_ms()))
         line = f"Admin root banned user bob (ban_id={stored.id}, {details}), 0 sessions disconnected"
         self.assertEqual(self.log_lines()[-1], line)
         self.mod.one(UserBanned, ban("carl", shadowban=True))
@@ -309,7 +305,7 @@ class BanUserTests(ModerationTestCase):
         self.root.one(UserBanned, ban("bob"))
         self.root.one(UserBanned, ban("shady", shadowban=True))
         self.root.one(IPBanned, ban_ip())
-        again = type(self.chat)(self.chat.config, self.storage, self.clock, self.chat.activity)
+        again = type(self.chat)(self.chat.config, self.storage, self.clock, self.now_ms, self.chat.activity)
         self.run_now(again.start())
         self.assertIsNotNone(again.bans.nickname_refusal("bob"))
         self.assertEqual(again.bans.hidden_names, {"shady"})
@@ -456,7 +452,7 @@ class ListBansTests(ModerationTestCase):
         self.assertEqual((first.reason, first.banned_until, first.shadowban), ("", None, False))
         self.assertEqual((second.ban_type, second.user_id, second.nickname), ("user", self.id_of("bob"), "bob"))
         self.assertEqual((second.reason, second.shadowban, second.banned_by), ("spam", True, "root"))
-        self.assertEqual((second.banned_at, second.banned_until), (self.now_ms, self.now_ms + 60_000))
+        self.assertEqual((second.banned_at, second.banned_until), (self.now_ms(), self.now_ms() + 60_000))
         self.clock.advance(60)
         self.assertEqual(self.mod.one(BanList, ListBans(include_expired=False)).bans, (first,))
         self.assertEqual(self.mod.one(BanList, ListBans(include_expired=True)).bans, (first, second))
@@ -630,7 +626,7 @@ class MeanwhileTests(ModerationTestCase):
 
         def late(account_id: int) -> Any:
             found = account(account_id)
-            self.now(self.storage.delete_account(account_id, self.now_ms))
+            self.now(self.storage.delete_account(account_id, self.now_ms()))
             return found
 
         self.storage.account = late  # type: ignore[method-assign]

@@ -32,6 +32,7 @@ from superchat.wire.messages import (
 )
 from superchat.wire.records import Message
 from tests.chat.talk import Client
+from tests.clocks import now_ms_of
 
 CHANNELS = (1, 2, 3)
 NICKNAMES = ("ann", "bea", "cid")
@@ -82,7 +83,7 @@ class World:
             limits=Limits(max_connections_per_ip=0),
             channels=tuple(SeedChannel(f"channel{number}") for number in CHANNELS),
         )
-        self.chat = Chat(config, storage, self.clock)
+        self.chat = Chat(config, storage, self.clock, now_ms_of(self.clock))
         Deferred.fromCoroutine(self.chat.start())
         self.here: list[Person] = []
         self.brief: set[int] = set()

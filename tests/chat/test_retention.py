@@ -57,7 +57,7 @@ def answered(*results: Any) -> list[Deferred[Any]]:
 
 
 class RetentionTestCase(PeopleTestCase):
-    """A chat with places that keep messages for a day, a week and for ever, and a clock that can jump."""
+    """A chat with places that keep messages for a day, a week and for ever, and a wall clock that can jump."""
 
     channels = (
         SeedChannel("day", retention_hours=24),
@@ -71,7 +71,6 @@ class RetentionTestCase(PeopleTestCase):
         return RecordingStorage()
 
     def setUp(self) -> None:
-        self.jumped = 0.0
         super().setUp()
         self.lines: list[LogEvent] = []
         observer = cast(ILogObserver, self.lines.append)
@@ -84,22 +83,13 @@ class RetentionTestCase(PeopleTestCase):
         """A retention that has started, as after a start of the server."""
         chat = self.chat
         retention = Retention(
-            self.storage, chat.directory, chat.registry, self.clock, INTERVAL_MINUTES, self.steady_seconds
+            self.storage, chat.directory, chat.registry, self.clock, self.now_ms, INTERVAL_MINUTES
         )
         chat.retention.stop()
         chat.retention = retention
         retention.start()
         self.addCleanup(retention.stop)
         return retention
-
-    def steady_seconds(self) -> float:
-        """What no jump of the clock moves."""
-        return self.clock.seconds() - self.jumped
-
-    def jump(self, seconds: float) -> None:
-        """Set the clock, so that no time passes."""
-        self.jumped += seconds
-        self.clock.rightNow += seconds
 
     def pass_time(self, seconds: float) -> None:
         """Let everything happen that does within this time."""
@@ -233,7 +223,7 @@ class ClockTests(RetentionTestCase):
         """A clock that was put right for good is believed one interval later."""
         message_id = self.posted()
         self.jump(30 * HOUR_SECONDS)
-        self.pass_time(30 * 60)
+        self.pass_over()
         self.assertEqual(self.listed(DAY), [message_id])
         self.pass_over()
         self.assertEqual(self.listed(DAY), [])

@@ -8,6 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.chat.service import Chat
+from superchat.clocks import wall_ms
 from superchat.config import Config, Limits, SeedChannel, Server
 from superchat.storage.memory import MemoryStorage
 from superchat.wire.errors import ErrorCode
@@ -81,7 +82,7 @@ class SeedTests(SynchronousTestCase):
     def started(self, storage: MemoryStorage, *channels: SeedChannel) -> Client:
         """A client of a server that was just started."""
         storage.open()
-        chat = Chat(Config(channels=channels), storage, Clock())
+        chat = Chat(Config(channels=channels), storage, Clock(), wall_ms)
         self.successResultOf(Deferred.fromCoroutine(chat.start()))
         return Client(chat).connect()
 

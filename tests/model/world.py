@@ -348,14 +348,10 @@ class World(TalkTestCase):
         """A millisecond passes."""
         self.clock.advance(0.001)
 
-    def now_ms(self) -> int:
-        """The time."""
-        return int(self.clock.seconds() * 1000)
-
     def say(self, visitor: Visitor, message: WireMessage) -> list[Any]:
         """Send, and return what comes back at once; everybody else's news stay where they are."""
         client = self.clients[visitor]
-        deferred = client.send(message)
+        deferred = client.complete(message)
         if deferred is not None:
             self.now(deferred)
         return client.received()

@@ -19,6 +19,7 @@ from superchat.wire.connection import Connection, Event
 from superchat.wire.messages import BY_CODE
 from superchat.wire.records import Message
 from tests.auth.quick import quick_passwords
+from tests.clocks import now_ms_of
 
 ADDRESS = IPv4Address("TCP", "192.0.2.1", 50_000)
 
@@ -73,7 +74,14 @@ class InMemoryServer:
             server=server or Server(),
             channels=default_channels() if channels is None else channels,
         )
-        self.chat = Chat(config, self.storage, self.clock, activity or Logger(), passwords or quick_passwords())
+        self.chat = Chat(
+            config,
+            self.storage,
+            self.clock,
+            now_ms_of(self.clock),
+            activity or Logger(),
+            passwords or quick_passwords(),
+        )
         self.factory = SuperChatFactory(self.chat, self.clock)
 
     async def start(self) -> None:

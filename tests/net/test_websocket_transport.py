@@ -13,7 +13,7 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessag
 from zope.interface.verify import verifyObject
 
 from superchat.net.websocket_frames import THROTTLE_SECONDS
-from superchat.net.websocket_transport import plain_address
+from superchat.net.websocket_transport import FRAMES_AT_ONCE, plain_address
 from tests.net.websocket_peer import RecordedProducer, WebSocketPeer, client_frame, protocol_frame
 
 FRAMES = [protocol_frame(7), protocol_frame(150), protocol_frame(70_000)]
@@ -288,6 +288,7 @@ class Closing(SynchronousTestCase):
         reason = Failure(ConnectionDone())
         self.peer.channel.connectionLost(reason)
         self.assertEqual(self.server.lost, [reason])
+        self.peer.clock.advance(0)
         self.assertEqual(self.peer.clock.getDelayedCalls(), [])
 
     def test_lost_and_used(self) -> None:
@@ -377,11 +378,31 @@ class Pausing(SynchronousTestCase):
 class Flood(SynchronousTestCase):
     """Clients that send more WebSocket frames than anybody needs."""
 
+    def test_a_few_at_once(self) -> None:
+        """Of many frames that arrive together a few are read at once, and the others later, and no more meanwhile."""
+        peer = WebSocketPeer().connect()
+        peer.send_bytes(client_frame(0x82, b"x") * (2 * FRAMES_AT_ONCE + 1))
+        self.assertEqual(len(peer.server.data), FRAMES_AT_ONCE)
+        self.assertEqual(peer.wire.producerState, "paused")
+        peer.clock.advance(0)
+        self.assertEqual(len(peer.server.data), 2 * FRAMES_AT_ONCE + 1)
+        self.assertEqual(peer.wire.producerState, "producing")
+
+    def test_lost_between_turns(self) -> None:
+        """What is left of a peer's frames is dropped when its connection is lost."""
+        peer = WebSocketPeer().connect()
+        peer.send_bytes(client_frame(0x82, b"x") * (FRAMES_AT_ONCE + 1))
+        peer.channel.connectionLost(Failure(ConnectionDone()))
+        peer.clock.advance(0)
+        self.assertEqual(len(peer.server.data), FRAMES_AT_ONCE)
+        self.assertEqual(peer.clock.getDelayedCalls(), [])
+
     def test_throttled(self) -> None:
         """A flood of tiny frames is read at the allowed pace, completely and in order (decisions 1.9)."""
         peer = WebSocketPeer(max_frames_per_second=100).connect()
         sent = bytes(range(250))
         peer.send_bytes(b"".join(client_frame(0x82, bytes((byte,))) for byte in sent))
+        peer.clock.advance(0)
         self.assertEqual(peer.server.data, sent[:101])
         self.assertEqual(peer.wire.producerState, "paused")
         while len(peer.server.data) < len(sent):
@@ -396,6 +417,7 @@ class Flood(SynchronousTestCase):
         """Pings and empty messages count too."""
         peer = WebSocketPeer(max_frames_per_second=100).connect()
         peer.send_bytes((client_frame(0x89) + client_frame(0x82)) * 100 + client_frame(0x82, b"end"))
+        peer.clock.advance(0)
         self.assertEqual(peer.server.data, b"")
         self.assertEqual(len(peer.events()), 51)
 
@@ -403,6 +425,7 @@ class Flood(SynchronousTestCase):
         """The end of the throttling does not end the protocol's own pause."""
         peer = WebSocketPeer(max_frames_per_second=100).connect()
         peer.send_bytes(client_frame(0x82, b"x") * 150)
+        peer.clock.advance(0)
         peer.server.transport.pauseProducing()
         peer.clock.advance(10)
         self.assertEqual(len(peer.server.chunks), 101)
@@ -414,6 +437,7 @@ class Flood(SynchronousTestCase):
         """No timer stays behind if the flooding client goes."""
         peer = WebSocketPeer(max_frames_per_second=100).connect()
         peer.send_bytes(client_frame(0x82, b"x") * 150)
+        peer.clock.advance(0)
         peer.channel.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(peer.clock.getDelayedCalls(), [])
 

@@ -20,6 +20,7 @@ from superchat.ops.logs import LogFiles
 from superchat.ops.metrics import Metrics
 from superchat.ops.monitor import Monitor
 from superchat.storage.memory import MemoryStorage
+from tests.clocks import now_ms_of
 from tests.net.in_memory import InMemoryClient, InMemoryServer
 from tests.storage.reactor import SteppedReactor
 
@@ -76,7 +77,7 @@ class MonitoredServer(InMemoryServer):
             monitoring=monitoring or Monitoring(),
             channels=default_channels() if channels is None else channels,
         )
-        self.chat = Chat(self.config, self.storage, self.clock)
+        self.chat = Chat(self.config, self.storage, self.clock, now_ms_of(self.clock))
         self.factory = SuperChatFactory(self.chat, self.clock)
         case.successResultOf(Deferred.fromCoroutine(self.chat.start()))
         self.logs = LogFiles(directory, False, self.clock, [LogPublisher()])

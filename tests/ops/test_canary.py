@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from superchat.clocks import wall_ms
 from superchat.model import NewMessage
 from superchat.net.outbox import Flusher
 from superchat.ops.canary import PATIENCE_SECONDS, Canary
@@ -38,7 +39,7 @@ class CanaryTests(SynchronousTestCase):
         self.clock = Clock()
         self.storage = RehearsedStorage()
         self.flusher = Flusher(self.clock)
-        self.canary = Canary(self.storage, self.flusher, self.clock, INTERVAL_SECONDS)
+        self.canary = Canary(self.storage, self.flusher, self.clock, wall_ms, INTERVAL_SECONDS)
 
     def test_sings(self) -> None:
         """Post and delivery happen at once and at each interval, and leave nothing behind."""
@@ -90,7 +91,7 @@ class CanaryTests(SynchronousTestCase):
 
     def test_stuck_flusher(self) -> None:
         """A server that cannot hand out what was posted any more is found out: the canary's frames go with all."""
-        canary = Canary(self.storage, Flusher(Clock()), self.clock, INTERVAL_SECONDS)
+        canary = Canary(self.storage, Flusher(Clock()), self.clock, wall_ms, INTERVAL_SECONDS)
         canary.start()
         self.clock.advance(PATIENCE_SECONDS)
         self.assertEqual((self.storage.rehearsed, canary.failures, canary.delivered_at), (1, 1, None))
@@ -118,7 +119,7 @@ class CanaryTests(SynchronousTestCase):
 
     def test_off(self) -> None:
         """With an interval of 0 there is no canary, and it is never late."""
-        canary = Canary(self.storage, Flusher(self.clock), self.clock, 0)
+        canary = Canary(self.storage, Flusher(self.clock), self.clock, wall_ms, 0)
         canary.start()
         self.clock.advance(10_000)
         self.assertEqual((canary.delivered_at, canary.is_late), (None, False))

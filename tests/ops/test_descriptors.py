@@ -5,6 +5,7 @@ import resource
 import socket
 from typing import Any
 
+from twisted.internet import unix
 from twisted.internet.task import Clock
 from twisted.internet.tcp import Port
 from twisted.logger import LogEvent, Logger, LogPublisher
@@ -12,7 +13,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.chat.counters import Counters
 from superchat.config import Limits
-from superchat.ops.descriptors import PAUSE_SECONDS, RESERVED, AcceptFailures, raise_limit, within
+from superchat.ops.descriptors import (
+    LEAST,
+    PAUSE_SECONDS,
+    RESERVED,
+    AcceptFailures,
+    TooFewDescriptors,
+    raise_limit,
+    require,
+    within,
+)
 from superchat.ops.noise import ACCEPTING
 
 
@@ -41,6 +51,14 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(within(Limits(), 100).max_users, 50)
         self.assertEqual(within(Limits(), resource.RLIM_INFINITY).max_users, 0)
 
+    def test_too_few(self) -> None:
+        """With fewer than it needs for itself a server does not begin to start, and says how many it needs."""
+        require(LEAST)
+        require(resource.RLIM_INFINITY)
+        with self.assertRaises(TooFewDescriptors) as raised:
+            require(LEAST - 1)
+        self.assertIn(f"{LEAST - 1} files", str(raised.exception))
+
 
 class FakePort:
     """A listener."""
@@ -67,9 +85,12 @@ class AcceptFailuresTests(SynchronousTestCase):
         """Twisted's own events, without Twisted."""
         self.clock, self.counters, self.port = Clock(), Counters(), FakePort()
         self.publisher = LogPublisher()
-        self.failures = AcceptFailures(self.counters, self.clock, lambda: [self.port])
+        self.reserved: list[bool] = []
+        self.failures = AcceptFailures(
+            self.counters, self.clock, lambda: [self.port], lambda: self.reserved.append(self.port.reading)
+        )
         self.failures.start(self.publisher)
-        self.twisted = Logger(namespace=ACCEPTING, observer=self.publisher)
+        self.twisted = Logger(namespace=Port._logger.namespace, observer=self.publisher)
         self.lines: list[str] = []
         log = LogPublisher(lambda event: self.lines.append(event["log_format"].format(**event)))  # type: ignore[arg-type]
         self.patch(AcceptFailures, "_log", Logger(observer=log))
@@ -92,6 +113,12 @@ class AcceptFailuresTests(SynchronousTestCase):
         self.assertEqual(self.counters.accept_failures, 4)
         self.assertTrue(self.port.reading)
 
+    def test_control_socket(self) -> None:
+        """What is not accepted at the control socket counts as well."""
+        self.twisted = Logger(namespace=unix.Port._logger.namespace, observer=self.publisher)
+        self.drop(1)
+        self.assertEqual(self.lines, ["Connections not accepted: 1 (Too many open files)"])
+
     def test_pause(self) -> None:
         """Without its reserve Twisted would try again at once, for ever; so the listeners rest for a second."""
         self.twisted.info("Could not accept new connection ({acceptError})", acceptError="ENFILE")
@@ -99,6 +126,25 @@ class AcceptFailuresTests(SynchronousTestCase):
         self.clock.advance(PAUSE_SECONDS)
         self.assertTrue(self.port.reading)
         self.assertEqual(self.lines, ["Connections not accepted: 1 (Too many open files in system)"])
+
+    def test_one_rest_for_all(self) -> None:
+        """Listeners that fail in the same turn rest together, and those that open meanwhile listen on."""
+        ports = [self.port, FakePort()]
+        self.failures._listeners = lambda: ports
+        for _ in ports:
+            self.twisted.info("Could not accept new connection ({acceptError})", acceptError="EMFILE")
+        self.assertEqual([port.reading for port in ports], [False, False])
+        ports.append(FakePort())
+        self.assertEqual(len(self.clock.getDelayedCalls()), 2)  # the end of the rest, and the next line
+        self.clock.advance(PAUSE_SECONDS)
+        self.assertEqual([port.reading for port in ports], [True, True, True])
+
+    def test_reserve(self) -> None:
+        """Twisted gets its reserve back, before any newcomer gets a descriptor: so it can turn others away again."""
+        self.twisted.info("Could not accept new connection ({acceptError})", acceptError="EMFILE")
+        self.assertEqual(self.reserved, [])
+        self.clock.advance(PAUSE_SECONDS)
+        self.assertEqual(self.reserved, [False])
 
     def test_closed_meanwhile(self) -> None:
         """A listener that was closed during the pause stays closed."""
@@ -116,6 +162,7 @@ class AcceptFailuresTests(SynchronousTestCase):
     def test_stop(self) -> None:
         """After the stop nothing is left to do."""
         self.drop(2)
+        self.twisted.info("Could not accept new connection ({acceptError})", acceptError="EMFILE")
         self.failures.stop(self.publisher)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
@@ -129,13 +176,14 @@ class AcceptFailuresTests(SynchronousTestCase):
 
         logger = Logger(namespace="test", observer=events.append)  # type: ignore[arg-type]
         self.assertEqual(list(tcp._accept(logger, range(1), failing, tcp._NullFileDescriptorReservation())), [])
+        self.assertIsInstance(tcp._reservedFD, tcp._FileDescriptorReservation)
         reserve = tcp._FileDescriptorReservation(_NothingOpen)
         reserve.reserve()
         list(tcp._accept(logger, range(2), failing, reserve))
         formats = [str(event["log_format"]) for event in events]
         self.assertTrue(formats[0].startswith("Could not accept"))
         self.assertTrue(any(one.startswith("EMFILE recovery: Closed socket") for one in formats), formats)
-        self.assertEqual(Port._logger.namespace, ACCEPTING)
+        self.assertEqual({Port._logger.namespace, unix.Port._logger.namespace}, ACCEPTING)
 
 
 class _NothingOpen:

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from superchat.ops.health import DEADLINE_SECONDS, OK, PROBE_SECONDS, DatabaseProbe, Health, Phase, Report
 from superchat.storage.errors import Unavailable
 from superchat.storage.memory import MemoryStorage
+from tests.clocks import now_ms_of
 
 
 class ProbedStorage(MemoryStorage):
@@ -35,7 +36,7 @@ class ProbeTests(SynchronousTestCase):
         self.clock = Clock()
         self.clock.advance(1000)
         self.storage = ProbedStorage()
-        self.probe = DatabaseProbe(self.storage, self.clock)
+        self.probe = DatabaseProbe(self.storage, self.clock, now_ms_of(self.clock))
 
     def test_shared(self) -> None:
         """However often it is asked, something is stored once a second at most."""
@@ -72,7 +73,7 @@ class HealthTests(SynchronousTestCase):
         self.clock = Clock()
         self.problems: list[str] = []
         self.storage = ProbedStorage()
-        self.health = Health(self.storage, lambda: 42, self.checks, self.clock)
+        self.health = Health(self.storage, lambda: 42, self.checks, self.clock, now_ms_of(self.clock))
 
     def checks(self) -> Iterator[str]:
         yield from self.problems

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from superchat.clocks import wall_ms
 from superchat.histogram import Histogram
 from superchat.ops.health import Health, Phase
 from superchat.ops.http import monitoring_resource
@@ -36,7 +37,7 @@ class PagesTests(SynchronousTestCase):
         self.problems: list[str] = []
         storage = MemoryStorage()
         storage.open()
-        self.health = Health(storage, lambda: 1, lambda: iter(self.problems), Clock())
+        self.health = Health(storage, lambda: 1, lambda: iter(self.problems), Clock(), wall_ms)
         self.health.phase = Phase.SERVING
         self.client: Any = StubTreq(monitoring_resource(Metrics(families), self.health))
 
@@ -115,7 +116,7 @@ class SlowDatabaseTests(SynchronousTestCase):
         storage = Hanging()
         storage.open()
         clock = Clock()
-        health = Health(storage, lambda: 0, lambda: iter(()), clock)
+        health = Health(storage, lambda: 0, lambda: iter(()), clock, wall_ms)
         health.phase = Phase.SERVING
         client: Any = StubTreq(monitoring_resource(Metrics(families), health))
         waiting = client.get("http://localhost/health")

@@ -110,8 +110,19 @@ class LogFileTests(SynchronousTestCase):
         moved = self.path.rename(self.path.with_suffix(".1"))
         self.path.mkdir()
         self.file.reopen()
-        self.log("still here\n")
+        self.file.add("still here\n")
+        self.assertFalse(self.file.flush())
         self.assertEqual((moved.read_text(), self.file.failures), ("still here\n", 1))
+
+    def test_reopen_is_tried_again(self) -> None:
+        """A new file that could not be had for a while is used as soon as it can: nothing stays in the old one."""
+        self.path.rename(self.path.with_suffix(".1"))
+        self.path.mkdir()
+        self.file.reopen()
+        self.path.rmdir()
+        self.file.add("new\n")
+        self.assertTrue(self.file.flush())
+        self.assertEqual((self.path.read_text(), self.file.failures), ("new\n", 1))
 
     def test_truncated_by_others(self) -> None:
         """copytruncate works: the next line stands at the beginning."""

@@ -9,6 +9,7 @@ from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, LogPublishe
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from superchat.ops import lines
 from superchat.ops.lines import LINES_AT_ONCE, RETRY_SECONDS, Activity, Line, Lines
 from superchat.ops.noise import ACCEPTING
 from superchat.ops.repeats import WINDOW_SECONDS, WRITTEN
@@ -103,7 +104,8 @@ class OutputTests(LinesTestCase):
     def test_nothing_to_say(self) -> None:
         """Events without a text, and what operators are spared of Twisted's, are no lines."""
         self.log.info("")
-        Logger(namespace=ACCEPTING, observer=self.publisher).info("EMFILE encountered")
+        for namespace in ACCEPTING:
+            Logger(namespace=namespace, observer=self.publisher).info("EMFILE encountered")
         self.assertEqual(self.first.lines, [])
 
     def test_logging_while_logging(self) -> None:
@@ -205,6 +207,15 @@ class FoldingTests(LinesTestCase):
         self.assertEqual(self.first.shown[1:], [["a [and 95 more like this]"]])
         self.assertEqual(self.counts(), ["a [and 95 more like this]"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_date(self) -> None:
+        """A count has the date of when it is told, as every line has, though the reactor's clock knows no dates."""
+        self.patch(lines, "wall_seconds", lambda: 1_800_000_000.0)
+        self.lines.run(self.clock)
+        self.flood("a", 1)
+        self.clock.advance(WINDOW_SECONDS)
+        self.assertEqual(self.counts(), ["a [and 1 more like this]"])
+        self.assertEqual({line.event["log_time"] for line in self.first.lines}, {1_800_000_000.0})
 
     def test_no_reactor(self) -> None:
         """While no reactor runs, the count comes with a later line, before it."""

@@ -28,7 +28,7 @@ class NoiseTests(SynchronousTestCase):
 
     def test_accepting(self) -> None:
         """What Twisted says about each connection that it cannot accept is said by the server, less often."""
-        for namespace in (ACCEPTING, RESERVING):
+        for namespace in (*ACCEPTING, RESERVING):
             self.assertTrue(is_noise({"log_namespace": namespace, "log_format": "EMFILE encountered"}))
 
     def test_others(self) -> None:

@@ -1,5 +1,6 @@
 """What systemd is told (sd_notify(3))."""
 
+import errno
 import os
 import re
 import socket
@@ -55,6 +56,20 @@ class NotifyTests(SynchronousTestCase):
             nobody.stopped()
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_no_descriptor_left(self) -> None:
+        """A server that has run out of descriptors goes on giving signs of life, or systemd would end it."""
+        systemd = notifier({"NOTIFY_SOCKET": self.address, "WATCHDOG_USEC": "2000000"}, self.clock)
+        systemd.ready(str)
+        self.said()
+
+        def refuse(*arguments: object) -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        self.patch(socket, "socket", refuse)
+        self.clock.advance(1)
+        self.assertEqual(self.said(), ["WATCHDOG=1\nSTATUS="])
+        systemd.stopped()
+
     def test_life(self) -> None:
         """Ready, reloading with the time it began, ready again, stopping: the order of Type=notify-reload."""
         systemd = notifier({"NOTIFY_SOCKET": self.address}, self.clock)
@@ -93,20 +108,25 @@ class NotifyTests(SynchronousTestCase):
     def test_watchdog_of_others(self) -> None:
         """A watchdog that was set up for another process, or makes no sense, is none."""
         for more in ({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "soon"}, {}):
-            notifier({"NOTIFY_SOCKET": self.address, **more}, self.clock).ready(str)
+            systemd = notifier({"NOTIFY_SOCKET": self.address, **more}, self.clock)
+            systemd.ready(str)
+            self.addCleanup(systemd.stopped)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_abstract(self) -> None:
         """An address with @ is in the abstract namespace."""
         name = f"superchat-test-{os.getpid()}"
         self.systemd = self.bound(f"\0{name}")
-        notifier({"NOTIFY_SOCKET": f"@{name}"}, self.clock).ready(str)
+        systemd = notifier({"NOTIFY_SOCKET": f"@{name}"}, self.clock)
+        systemd.ready(str)
+        self.addCleanup(systemd.stopped)
         self.assertEqual(self.said(), ["READY=1\nSTATUS="])
 
     def test_nobody_there(self) -> None:
         """A service manager that is gone harms nothing; the log says it once."""
         Path(self.address).unlink()
         systemd = Systemd(self.address, self.clock)
+        self.addCleanup(systemd.stopped)
         warnings: list[object] = []
         self.patch(Systemd, "_log", _Warnings(warnings))
         systemd.ready(str)

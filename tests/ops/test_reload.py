@@ -95,6 +95,17 @@ class ReloadTests(SynchronousTestCase):
         self.assertIn("Logs reopened", log.read_text().splitlines()[0])
         self.assertEqual((self.directory / "server.log-20251008").read_text(), "")
 
+    def test_logs_cannot_be_opened(self) -> None:
+        """A log that cannot be opened anew, without a descriptor say, is said so, and later lines find their file."""
+        log = self.directory / "server.log"
+        log.rename(self.directory / "server.log-20251008")
+        log.mkdir()
+        self.reload.reload()
+        self.assertIn("error Logs not reopened yet: a file cannot be opened; this is tried again", self.lines)
+        log.rmdir()
+        self.logs.stop()
+        self.assertIn("Configuration reloaded", log.read_text())
+
     def test_nothing_changed(self) -> None:
         """Without a change nothing is applied, and the log says so."""
         self.reload.reload()

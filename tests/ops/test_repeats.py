@@ -58,7 +58,7 @@ class RepeatsTests(SynchronousTestCase):
         self.fold("a", times=WRITTEN + 4)
         for number in range(10 * TEXTS_KEPT):
             self.fold(str(number))
-        self.assertLessEqual(len(self.repeats._windows), TEXTS_KEPT)
+        self.assertLessEqual(len(self.repeats._lines), TEXTS_KEPT)
         self.assertEqual(self.repeats.ended(), [Repeated("info", "a", 4)])
 
     def test_clock_set_back(self) -> None:

@@ -6,6 +6,7 @@ from twisted.internet.error import ConnectionAborted
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from superchat.clocks import wall_ms
 from superchat.net.http import REQUEST_TIMEOUT_SECONDS
 from superchat.ops.health import Health, Phase
 from superchat.ops.http import monitoring_resource
@@ -40,7 +41,7 @@ class OperatorsSiteTests(SynchronousTestCase):
         self.clock = Clock()
         storage = MemoryStorage()
         storage.open()
-        health = Health(storage, lambda: 1, lambda: iter(()), self.clock)
+        health = Health(storage, lambda: 1, lambda: iter(()), self.clock, wall_ms)
         health.phase = Phase.SERVING
         self.metrics = SlowMetrics(self.clock)
         self.site = OperatorsSite(monitoring_resource(self.metrics, health), self.clock)

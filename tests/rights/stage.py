@@ -107,7 +107,7 @@ class StageTestCase(TalkTestCase):
         """What somebody in this role is sent for a message; presence of others is not among it."""
         client = self.stage.clients[role]
         client.received()
-        deferred = client.send(message)
+        deferred = client.complete(message)
         if deferred is not None:
             self.now(deferred)
         return client.received()

@@ -294,7 +294,7 @@ class RestoreTests(BackupTestCase):
         self.assertEqual(self.remarks(self.database), ["then"])
 
     def test_last_step_fails(self) -> None:
-        """When the new database cannot have its name, the old one is as it was, its log included."""
+        """When the new database cannot have its name, the old one is there, with what was in its log."""
         with closing(sqlite3.connect(self.database)) as connection:
             connection.execute("PRAGMA wal_autocheckpoint = 0")
             connection.execute("INSERT INTO remark VALUES ('in the log')")
@@ -310,7 +310,7 @@ class RestoreTests(BackupTestCase):
         self.patch(restore_module, "publish", fail)
         error = self.assertRaises(StorageError, restore, self.target, self.database, EVENING)
         self.assertIn("Input/output error", str(error))
-        self.assertEqual(self.names(), {"superchat.db", "superchat.db-wal", "copy.db"})
+        self.assertEqual(self.names(), {"superchat.db", "copy.db"})
         self.assertEqual(self.remarks(self.database), ["then", "now", "in the log"])
 
     def test_damaged_database(self) -> None:

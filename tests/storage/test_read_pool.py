@@ -117,11 +117,29 @@ class ReadPoolTests(SynchronousTestCase):
 
     def test_connects_again(self) -> None:
         """While the database cannot be opened, reads fail as Unavailable; later ones succeed."""
-        pool = self.start(threads=1)
         good, self.path = self.path, self.path.with_name("missing.db")
+        pool = self.start(threads=1)
         self.assert_fails(pool.submit(count), Unavailable)
         self.path = good
         self.assertEqual(self.result(pool.submit(count)), 0)
+
+    def test_connects_at_once(self) -> None:
+        """Each thread connects when it starts, so reading takes no descriptor later, when there may be none."""
+        connected: list[sqlite3.Connection] = []
+        both = Barrier(3)
+
+        def connect_and_tell() -> sqlite3.Connection:
+            connected.append(self.connect())
+            both.wait(PATIENCE_SECONDS)
+            return connected[-1]
+
+        pool = ReadPool(self.reactor, connect_and_tell)
+        pool.start()
+        self.addCleanup(lambda: self.result(pool.stop()))
+        both.wait(PATIENCE_SECONDS)
+        self.assertEqual(len(connected), 2)
+        self.assertEqual(self.result(pool.submit(count)), 0)
+        self.assertEqual(len(connected), 2)
 
     def test_stop_answers_what_was_submitted(self) -> None:
         """Stopping answers everything submitted before, and ends the threads."""

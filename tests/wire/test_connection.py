@@ -203,6 +203,36 @@ class MemoryTests(SynchronousTestCase):
         connection.next_event()
         self.assertLess(connection._buffer.__sizeof__(), 2000)
 
+    def test_nothing_kept(self) -> None:
+        """A peer of whom nothing waits costs no buffer, and none of what it sent before."""
+        connection = Connection()
+        for pieces in ([PING], [PING[:3], PING[3:]], bytewise(PING * 2)):
+            for piece in pieces:
+                connection.receive_data(piece)
+                list(events(connection))
+        self.assertIs(connection._buffer, b"")
+        self.assertIsNone(connection._last)
+
+    def test_only_the_beginning_kept(self) -> None:
+        """Whoever begins a frame at the end of a large piece is not left with the whole piece."""
+        connection = Connection()
+        connection.receive_data(PING * 4000 + PING[:5])
+        self.assertEqual(len(list(events(connection))), 4000)
+        self.assertEqual(connection.buffered_bytes, 5)
+        self.assertLess(connection._buffer.__sizeof__(), 100)
+
+    def test_many_pieces(self) -> None:
+        """However many pieces a frame comes in, each byte is copied a bounded number of times."""
+        connection = Connection()
+        connection.receive_data(frame(0xA0, bytes(100))[:50])
+        buffer = connection._buffer
+        for _ in range(3):
+            self.assertIsNone(connection.next_event())
+            connection.receive_data(b"\0")
+            buffer = connection._buffer
+        connection.receive_data(b"\0")
+        self.assertIs(connection._buffer, buffer)
+
 
 class LastFrameTests(SynchronousTestCase):
     """The header for debug lines."""

@@ -66,7 +66,7 @@ def _check(key_type: str, blob: bytes) -> None:
     """Have the key read by those who will verify its signatures."""
     try:
         key = load_ssh_public_key(f"{key_type} {base64.b64encode(blob).decode()}".encode())
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, NotImplementedError):
         # What the library says may quote the key, or be about its own insides.
         raise BadKey(f"its second word is not a key of the type {key_type}") from None
     if isinstance(key, RSAPublicKey) and key.key_size < SHORTEST_RSA_BITS:

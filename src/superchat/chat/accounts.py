@@ -16,6 +16,7 @@ from superchat.chat.identity import RESERVED, Identity, find_account
 from superchat.chat.nicknames import is_nickname
 from superchat.chat.session import Session
 from superchat.chat.sessions import network_of
+from superchat.clocks import NowMs
 from superchat.errors import Declined
 from superchat.model import Account, NewAccount, UserFlags, name_key
 from superchat.storage.errors import LastKey, NameTaken, Renamed, UnknownAccount
@@ -68,6 +69,7 @@ class Accounts:
     passwords: Passwords
     attempts: Attempts
     clock: IReactorTime
+    now_ms: NowMs
     activity: Logger
     changed_hands: Callable[[Session], object] = _nothing
     """Told of a session that acts for somebody else now, or for nobody any more."""
@@ -142,7 +144,7 @@ class Accounts:
 
     async def _log_in(self, session: Session, verified: Account) -> None:
         try:
-            account: Account = await self.storage.seen(verified.id, self._now_ms())
+            account: Account = await self.storage.seen(verified.id, self.now_ms())
         except UnknownAccount:
             raise self._failed(session, verified.nickname, ErrorCode.AUTH_REQUIRED, _INVALID) from None
         if account.password_hash != verified.password_hash:
@@ -165,7 +167,7 @@ class Accounts:
         await self._welcome(session)
 
     async def _register(self, session: Session, nickname: str, hashed: str) -> None:
-        new = NewAccount(nickname, hashed, UserFlags.NONE, self._now_ms())
+        new = NewAccount(nickname, hashed, UserFlags.NONE, self.now_ms())
         try:
             account: Account = await self.storage.create_account(new)
         except NameTaken:
@@ -257,9 +259,6 @@ class Accounts:
             address=session.address,
             why=why,
         )
-
-    def _now_ms(self) -> int:
-        return int(self.clock.seconds() * 1000)
 
 
 def not_authenticated(message: AuthRequest | None, text: str) -> AuthResponse:

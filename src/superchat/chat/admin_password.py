@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import attrs
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from superchat.auth.passwords import Passwords
+from superchat.clocks import NowMs
 from superchat.model import Account, NewAccount, NewAct, UserFlags
 from superchat.storage.interface import IStorage
 
@@ -17,7 +17,7 @@ class AdminPassword:
 
     storage: IStorage
     passwords: Passwords
-    clock: IReactorTime
+    now_ms: NowMs
     activity: Logger
 
     async def apply(self, admin: str, password: str) -> None:
@@ -41,7 +41,7 @@ class AdminPassword:
             self.activity.info("Granted admin to {nickname}", nickname=nickname)
 
     async def _create(self, nickname: str, hashed: str) -> None:
-        new = NewAccount(nickname, hashed, UserFlags.ADMIN, self._now_ms())
+        new = NewAccount(nickname, hashed, UserFlags.ADMIN, self.now_ms())
         act = self._act("create_user", None, "admin", nickname)
         await self.storage.create_account(new, None, act)
         self.activity.info("Created admin user {nickname}", nickname=nickname)
@@ -56,8 +56,5 @@ class AdminPassword:
             target_id=None if account is None else account.id,
             target=nickname if account is None else account.nickname,
             details=details,
-            performed_at=self._now_ms(),
+            performed_at=self.now_ms(),
         )
-
-    def _now_ms(self) -> int:
-        return int(self.clock.seconds() * 1000)

@@ -9,10 +9,10 @@ from heapq import heapify, heappop, heappush
 from typing import Final, TypeVar
 
 import attrs
-from twisted.internet.interfaces import IReactorTime
 
 from superchat.chat.networks import Networks, address_of, network_of
 from superchat.chat.session import Session
+from superchat.clocks import NowMs
 from superchat.model import Account, Ban, Message, NewBan, View, name_key
 from superchat.storage.interface import IStorage
 
@@ -31,8 +31,8 @@ class Bans:
     the very session that posted it.
     """
 
-    def __init__(self, clock: IReactorTime) -> None:
-        self._clock = clock
+    def __init__(self, now_ms: NowMs) -> None:
+        self._now_ms = now_ms
         self._by_id: dict[int, Ban] = {}
         self._by_account: defaultdict[int, dict[int, Ban]] = defaultdict(dict)
         self._by_name: defaultdict[str, dict[int, Ban]] = defaultdict(dict)
@@ -175,9 +175,6 @@ class Bans:
             bans = self._by_id.values()
             self._ends = [(ban.banned_until, ban.id) for ban in bans if ban.banned_until is not None]
             heapify(self._ends)
-
-    def _now_ms(self) -> int:
-        return int(self._clock.seconds() * 1000)
 
 
 def matching(ban: Ban, sessions: Iterable[Session]) -> list[Session]:

@@ -87,21 +87,20 @@ class Broadcasts:
         measures = self.kinds[kind]
         measures.fanout.observe(recipients)
         queue = self._queue
-        mark = queue.queued if queue is not None else 0
-        broadcast = _Pending(mark, measures, received, started)
-        if recipients and queue is not None and mark > queue.flushed:
-            self._pending.append(broadcast)
+        if recipients and queue is not None and queue.queued > queue.flushed:
+            self._pending.append(_Pending(queue.queued, measures, received, started))
         else:
-            _complete(broadcast, self._clock.seconds())
+            _complete(measures, received, started, self._clock.seconds())
 
     def settle(self, flushed: int, now: float) -> None:
         """The write queue has flushed so many turns at time *now*."""
         pending = self._pending
         while pending and pending[0].mark <= flushed:
-            _complete(pending.popleft(), now)
+            done = pending.popleft()
+            _complete(done.measures, done.received, done.started, now)
 
 
-def _complete(broadcast: _Pending, now: float) -> None:
+def _complete(measures: Measures, received: float, started: float, now: float) -> None:
     # A clock that is set back must not make a time negative.
-    broadcast.measures.duration.observe(max(0.0, now - broadcast.started))
-    broadcast.measures.latency.observe(max(0.0, now - broadcast.received))
+    measures.duration.observe(max(0.0, now - started))
+    measures.latency.observe(max(0.0, now - received))

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Iterable
 from typing import Final
 
 import attrs
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from superchat.chat.channels import ChannelDirectory
@@ -16,6 +15,7 @@ from superchat.chat.presence import Presence
 from superchat.chat.registry import ChannelRegistry
 from superchat.chat.session import Session
 from superchat.chat.turns import Turns
+from superchat.clocks import NowMs
 from superchat.errors import Declined, Refused
 from superchat.model import Account, Channel, Participant
 from superchat.storage.interface import IStorage
@@ -35,7 +35,7 @@ class Conversations:
     registry: ChannelRegistry
     presence: Presence
     parties: Parties
-    clock: IReactorTime
+    now_ms: NowMs
     activity: Logger
     turns: Turns = attrs.field(factory=Turns)
     """Two people's affairs are settled one after the other, by `pair`."""
@@ -107,10 +107,6 @@ class Conversations:
             channel = self.directory.get(channel_id)
             if channel is not None and not self.directory.admits(session, channel):
                 self._announce(self._silence([session], channel_id), channel_id)
-
-    def now_ms(self) -> int:
-        """The time."""
-        return int(self.clock.seconds() * 1000)
 
     async def _leave(self, session: Session, channel_id: int) -> None:
         async with self.turns.of(self._pair_in(channel_id)):

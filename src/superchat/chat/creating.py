@@ -15,6 +15,7 @@ from superchat.chat.limits import SlidingWindows
 from superchat.chat.registry import ChannelRegistry
 from superchat.chat.session import Session
 from superchat.chat.sessions import Sessions
+from superchat.clocks import NowMs
 from superchat.errors import Declined
 from superchat.model import Channel, ChannelType, NewChannel
 from superchat.storage.errors import DuplicateName, UnknownChannel
@@ -60,6 +61,7 @@ class Creating:
     registry: ChannelRegistry
     sessions: Sessions
     clock: IReactorTime
+    now_ms: NowMs
     recent: SlidingWindows
     limit: int
     activity: Logger
@@ -133,7 +135,7 @@ class Creating:
         if not self.recent.take(account_id, now, self.limit):
             raise self._limit_exceeded(session)
         try:
-            created: Channel = await self.storage.create_channel(new, int(now * 1000))
+            created: Channel = await self.storage.create_channel(new, self.now_ms())
         except BaseException:
             self.recent.give_back(account_id, now)
             raise

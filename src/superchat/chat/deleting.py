@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import attrs
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from superchat.chat.ban_terms import checked_reason
@@ -14,6 +13,7 @@ from superchat.chat.moderation_requests import ADMINS
 from superchat.chat.registry import ChannelRegistry
 from superchat.chat.session import Session
 from superchat.chat.sessions import Sessions
+from superchat.clocks import NowMs
 from superchat.errors import Declined
 from superchat.model import Channel, NewAct
 from superchat.storage.errors import UnknownChannel
@@ -30,7 +30,7 @@ class Deleting:
     directory: ChannelDirectory
     registry: ChannelRegistry
     sessions: Sessions
-    clock: IReactorTime
+    now_ms: NowMs
     sweep_soon: Callable[[], None]
     activity: Logger
 
@@ -78,7 +78,7 @@ class Deleting:
             target_id=channel.id,
             target=channel.name,
             details=f"reason={reason!r}",
-            performed_at=int(self.clock.seconds() * 1000),
+            performed_at=self.now_ms(),
         )
 
 

@@ -20,6 +20,7 @@ from superchat.chat.presence import Presence
 from superchat.chat.registry import ChannelRegistry
 from superchat.chat.session import Session
 from superchat.chat.sessions import Sessions
+from superchat.clocks import NowMs
 from superchat.errors import Refused
 from superchat.model import Account, Participant
 from superchat.storage.errors import StorageError, UnknownAccount
@@ -65,12 +66,13 @@ class Direct:
         sessions: Sessions,
         presence: Presence,
         clock: IReactorTime,
+        now_ms: NowMs,
         activity: Logger,
     ) -> None:
         self._storage = storage
         self._sessions = sessions
         self._parties = Parties(storage, sessions)
-        self.conversations = Conversations(storage, directory, registry, presence, self._parties, clock, activity)
+        self.conversations = Conversations(storage, directory, registry, presence, self._parties, now_ms, activity)
         self.invites = Invites(storage, sessions, self._parties, self.conversations)
         self._expiry = LoopingCall(self._expire)
         self._expiry.clock = clock

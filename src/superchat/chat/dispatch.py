@@ -10,6 +10,7 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from superchat.chat.attempts import Attempts
 from superchat.chat.counters import OTHER_TYPE, Counters
@@ -26,6 +27,11 @@ UNSUPPORTED: Final = "Unsupported message type"
 UNREADABLE: Final = "Invalid message format"
 UNREADABLE_REQUEST: Final = "Invalid request format"
 
+MOST_OVERLAPPING: Final = 64
+"""Requests of one session that are under way at once."""
+BUSY: Final = 10_000
+"""With so many under way in the whole server, each session waits for its own."""
+
 
 class Role(IntEnum):
     """What a session is, each with the rights of those below it (decisions 3.4)."""
@@ -39,13 +45,11 @@ class Role(IntEnum):
 
 def role_of(session: Session) -> Role:
     """The highest role that a session has; rights hang on its account's flags (decisions 2.4)."""
+    if session.account is None:
+        return Role.ANYONE if session.nickname is None else Role.NAMED
     if session.is_admin:
         return Role.ADMIN
-    if session.moderates:
-        return Role.MODERATOR
-    if session.account is not None:
-        return Role.REGISTERED
-    return Role.ANYONE if session.nickname is None else Role.NAMED
+    return Role.MODERATOR if session.moderates else Role.REGISTERED
 
 
 @attrs.frozen
@@ -76,6 +80,9 @@ class Command:
     *rated* messages count against the message rate (decisions 4.10). *decline* phrases a `Declined` as the answer
     that says so; without one it is an ERROR. *unreadable* says that the payload could not be read; it *comes_first*
     where the reference looks at the payload before it looks at the session (reference 2.2).
+
+    While a request that *overlaps* is under way, the next of this kind may begin. Its verb returns a Deferred then,
+    which MUST fire in the order of the requests; what takes its time in another way is a coroutine, and goes alone.
     """
 
     verb: Verb
@@ -84,6 +91,7 @@ class Command:
     decline: Callable[[Any, str], Message] | None = None
     unreadable: Refusal = Refusal(ErrorCode.INVALID_FORMAT, UNREADABLE)
     comes_first: bool = False
+    overlaps: bool = False
 
 
 class Dispatcher:
@@ -116,27 +124,62 @@ class Dispatcher:
         if session.closed:
             return None
         if not isinstance(event, Message):
-            self._counters.received[OTHER_TYPE if isinstance(event, Unsupported) else event.name] += 1
-            self._refuse_event(session, event)
-            return None
-        self._counters.received[event.NAME] += 1
-        try:
-            result = self._run(session, event)
-        except Exception as error:  # noqa: BLE001  # whatever a rule does wrong, the session gets an answer
-            self._answer_failure(session, event, error)
-            return None
-        if result is None:
-            return None
-        return Deferred.fromCoroutine(self._finish(session, event, result))
+            return self._in_turn(session, self._answer_event, event)
+        command = self._commands.get(type(event))
+        if command is None or not command.overlaps:
+            return self._in_turn(session, self._answer, command, event)
+        return self._overlap(session, command, event)
 
-    def _run(self, session: Session, message: Message) -> Awaitable[None] | None:
-        command = self._commands.get(type(message))
+    def _in_turn(
+        self, session: Session, answer: Callable[..., Deferred[None] | None], *args: Any
+    ) -> Deferred[None] | None:
+        """Answer after what is under way: the protocol has no request ids, so that answers keep the order."""
+        if not session.under_way:
+            return answer(session, *args)
+        return session.settled().addCallback(lambda _: None if session.closed else answer(session, *args))
+
+    def _overlap(self, session: Session, command: Command, message: Message) -> Deferred[None] | None:
+        self._counters.received[message.NAME] += 1
+        try:
+            result = self._run(session, command, message)
+        except Exception as error:  # noqa: BLE001  # whatever a rule does wrong, the session gets an answer
+            return self._in_turn(session, self._answer_failure, message, error)
+        if not isinstance(result, Deferred):
+            return self._in_turn(session, self._await, message, result)
+        session.begin()
+        self._counters.under_way += 1
+        result.addCallbacks(self._overlapped, self._failed, (session,), errbackArgs=(session, message))
+        most = 1 if self._counters.under_way > BUSY else MOST_OVERLAPPING
+        return session.settled() if session.under_way >= most else None
+
+    def _overlapped(self, result: object, session: Session) -> None:
+        self._counters.under_way -= 1
+        session.end()
+
+    def _failed(self, failure: Failure, session: Session, message: Message) -> None:
+        assert isinstance(failure.value, Exception)
+        self._answer_failure(session, message, failure.value)
+        self._overlapped(None, session)
+
+    def _answer(self, session: Session, command: Command | None, message: Message) -> Deferred[None] | None:
+        self._counters.received[message.NAME] += 1
+        try:
+            result = self._run(session, command, message)
+        except Exception as error:  # noqa: BLE001  # as above
+            self._answer_failure(session, message, error)
+            return None
+        return self._await(session, message, result)
+
+    def _run(self, session: Session, command: Command | None, message: Message) -> Awaitable[None] | None:
         if command is None:
             raise Refused(ErrorCode.UNSUPPORTED_VERSION, UNSUPPORTED)
         _check(session, command)
         if command.rated and not self._may_post(session):
             raise self._rate_exceeded(session)
         return command.verb(session, message)
+
+    def _await(self, session: Session, message: Message, result: Awaitable[None] | None) -> Deferred[None] | None:
+        return None if result is None else Deferred.fromCoroutine(self._finish(session, message, result))
 
     async def _finish(self, session: Session, message: Message, result: Awaitable[None]) -> None:
         self._counters.under_way += 1
@@ -154,11 +197,12 @@ class Dispatcher:
             self._log.error("database error in {type}: {error}", type=message.NAME, error=error)
             session.refuse(ErrorCode.DATABASE_ERROR, "Database error")
         else:
-            self._log.failure("Internal error in {type}", type=message.NAME)
+            self._log.failure("Internal error in {type}", Failure(error), type=message.NAME)
             session.refuse(ErrorCode.INTERNAL_ERROR, "Internal error")
 
-    def _refuse_event(self, session: Session, event: Malformed | Unsupported) -> None:
+    def _answer_event(self, session: Session, event: Malformed | Unsupported) -> None:
         """What a message needs is checked first even when it cannot be read (reference 2.1, 2.4)."""
+        self._counters.received[OTHER_TYPE if isinstance(event, Unsupported) else event.name] += 1
         if isinstance(event, Unsupported):
             session.refuse(event.error_code, UNSUPPORTED)
             return

@@ -6,7 +6,6 @@ from itertools import chain
 from typing import Final
 
 import attrs
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from superchat.chat.channels import ChannelDirectory
@@ -15,6 +14,7 @@ from superchat.chat.reading import shown, shown_session
 from superchat.chat.registry import ChannelRegistry
 from superchat.chat.session import Session
 from superchat.chat.visibility import Visibility, no_such_message, wrote
+from superchat.clocks import NowMs
 from superchat.errors import Refused
 from superchat.model import Message, NewAct
 from superchat.storage.errors import AlreadyDeleted, UnknownMessage
@@ -39,7 +39,7 @@ class Editing:
     directory: ChannelDirectory
     visibility: Visibility
     registry: ChannelRegistry
-    clock: IReactorTime
+    now_ms: NowMs
     longest_message: int
     activity: Logger
 
@@ -60,7 +60,7 @@ class Editing:
         content = clean(message.new_content, self.directory.find(session, original.channel_id))
         act, name = self._act(session, original, "edit_message"), shown_session(session)
         try:
-            edited: Message = await self.storage.edit_message(original.id, content, self._now_ms(), name, act)
+            edited: Message = await self.storage.edit_message(original.id, content, self.now_ms(), name, act)
         except UnknownMessage as error:
             raise no_such_message() from error
         except AlreadyDeleted as error:
@@ -84,7 +84,7 @@ class Editing:
         act, name = self._act(session, original, "delete_message"), shown_session(session)
         text = f"[deleted by {name}]".encode()
         try:
-            tombstone: Message = await self.storage.delete_message(original.id, text, self._now_ms(), name, act)
+            tombstone: Message = await self.storage.delete_message(original.id, text, self.now_ms(), name, act)
         except UnknownMessage as error:
             raise no_such_message() from error
         except AlreadyDeleted as error:
@@ -118,7 +118,7 @@ class Editing:
             target_id=message.id,
             target=shown(message),
             details=f"channel={message.channel_id}",
-            performed_at=self._now_ms(),
+            performed_at=self.now_ms(),
         )
 
     def _log(self, name: str, what: str, message: Message) -> None:
@@ -129,6 +129,3 @@ class Editing:
             channel=message.channel_id,
             message=message.id,
         )
-
-    def _now_ms(self) -> int:
-        return int(self.clock.seconds() * 1000)

@@ -12,7 +12,7 @@ _WHOLE: Final = 1 - 1e-9
 """A token that only rounding keeps from being whole; waiting for the rest of it would take no time at all."""
 
 
-@attrs.define
+@attrs.define(weakref_slot=False)
 class TokenBucket:
     """Allows *burst* events at once and *rate* per second on average (decisions 1.9, 4.10).
 

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar, Final
 
 import attrs
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from superchat.chat import ban_terms
@@ -16,6 +15,7 @@ from superchat.chat.dispatch import Role
 from superchat.chat.networks import Network, address_of, shown
 from superchat.chat.registry import ChannelRegistry
 from superchat.chat.sessions import Sessions
+from superchat.clocks import NowMs
 from superchat.errors import Declined
 from superchat.model import Account, Ban, NewAct, NewBan, UserFlags, name_key
 from superchat.storage.errors import StorageError, UnknownAccount
@@ -66,7 +66,7 @@ class Moderation:
     bans: Bans
     sessions: Sessions
     registry: ChannelRegistry
-    clock: IReactorTime
+    now_ms: NowMs
     activity: Logger
     protected: frozenset[str] = frozenset()  # name_key of the names that belong to admins, also without an account
     account_deleted: Callable[[Account], Awaitable[None]] = _nothing
@@ -86,7 +86,7 @@ class Moderation:
         whom = ban_terms.whom(account_id, nickname)
         reason = ban_terms.checked_reason(reason)
         self._check_target(actor, whom, await self._account(whom))
-        now = self._now_ms()
+        now = self.now_ms()
         new = NewBan(
             ban_type="user",
             account_id=whom.account_id,
@@ -113,7 +113,7 @@ class Moderation:
         network = ban_terms.network(ip_cidr)
         reason = ban_terms.checked_reason(reason)
         self._check_network(actor, network)
-        now = self._now_ms()
+        now = self.now_ms()
         new = NewBan(
             ban_type="ip",
             account_id=None,
@@ -151,7 +151,7 @@ class Moderation:
 
     async def list_bans(self, *, include_expired: bool, limit: int | None = None) -> list[Ban]:
         """The bans, newest first."""
-        found: list[Ban] = await self.storage.bans(self._now_ms(), include_expired, limit)
+        found: list[Ban] = await self.storage.bans(self.now_ms(), include_expired, limit)
         return found
 
     async def delete_user(self, actor: Actor, account_id: int) -> Outcome:
@@ -162,7 +162,7 @@ class Moderation:
             raise Declined(ErrorCode.NOT_FOUND, NO_SUCH_USER)
         if account.id == actor.account_id:
             raise Declined(ErrorCode.INVALID_INPUT, "Cannot delete your own account")
-        now = self._now_ms()
+        now = self.now_ms()
         act = self._act(actor, "delete_user", "user", account.nickname, "", account.id)
         try:
             deleted: Account = await self.storage.delete_account(account.id, now, act)
@@ -268,11 +268,8 @@ class Moderation:
             target_id=target_id,
             target=target,
             details=details,
-            performed_at=self._now_ms(),
+            performed_at=self.now_ms(),
         )
-
-    def _now_ms(self) -> int:
-        return int(self.clock.seconds() * 1000)
 
 
 def _no_such_target() -> Declined:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from typing import Final
 
 import attrs
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from superchat.chat.broadcasts import Broadcasts, Kind
 from superchat.chat.channels import ChannelDirectory
@@ -17,6 +19,7 @@ from superchat.chat.reading import entry_fields, shown
 from superchat.chat.registry import ChannelRegistry
 from superchat.chat.session import Session
 from superchat.chat.visibility import Visibility, no_such_message, wrote
+from superchat.clocks import NowMs
 from superchat.errors import Refused
 from superchat.model import Channel, Message, NewMessage
 from superchat.storage.errors import ForeignParent, UnknownChannel, UnknownParent
@@ -50,9 +53,8 @@ def clean(content: bytes, place: Channel) -> bytes:
     except UnicodeDecodeError as error:
         raise Refused(ErrorCode.INVALID_INPUT, "Message is not valid UTF-8") from error
     if _CONTROLS.search(text):
-        text = _CONTROLS.sub("", text)
-        content = text.encode()
-    check_length(content, len(content))
+        content = _CONTROLS.sub("", text).encode()
+        check_length(content, len(content))
     return content
 
 
@@ -78,67 +80,89 @@ class Posting:
     visibility: Visibility
     registry: ChannelRegistry
     clock: IReactorTime
+    now_ms: NowMs
     counters: Counters
     broadcasts: Broadcasts
     longest_message: int
     activity: Logger
 
-    async def post(self, session: Session, message: wire.PostMessage) -> None:
-        """wire 0x0A: the author gets MESSAGE_POSTED before anybody gets NEW_MESSAGE."""
+    def post(self, session: Session, message: wire.PostMessage) -> Awaitable[None]:
+        """wire 0x0A: the author gets MESSAGE_POSTED before anybody gets NEW_MESSAGE.
+
+        Returns a Deferred when the message is on its way to the storage, which keeps the order of what it is given.
+        """
         received = self.clock.seconds()
         check_length(message.content, self.longest_message)
         place = self.directory.find(session, message.channel_id, message.subchannel_id)
         content = clean(message.content, place)
-        parent_id = message.parent_id or None
-        withheld = None
-        if parent_id is not None:
+        account = session.account
+        draft = NewMessage(
+            channel_id=place.id,
+            parent_id=message.parent_id or None,
+            author_nickname=session.nickname or "",
+            author_session=session.key,
+            author_id=None if account is None else account.id,
+            author_flags=0 if account is None else account.user_flags,
+            content=content,
+            created_at=self.now_ms(),
+        )
+        if draft.parent_id is not None:
             if place.channel_type == _CHAT:
                 raise Refused(ErrorCode.INVALID_INPUT, "Chat channels do not support threaded replies")
             if self.visibility.withholds:
-                withheld = await self._withheld(session, place, parent_id)
-                if session.closed:
-                    return
-                self.directory.find(session, place.id)  # it may be gone meanwhile
-        draft = NewMessage(
-            channel_id=place.id,
-            parent_id=parent_id,
-            author_nickname=session.nickname or "",
-            author_session=session.key,
-            author_id=session.account_id,
-            author_flags=session.user_flags,
-            content=content,
-            created_at=int(received * 1000),
+                return self._reply(session, draft, draft.parent_id, received)
+        return self._append(session, draft, None, received)
+
+    async def _reply(self, session: Session, draft: NewMessage, parent_id: int, received: float) -> None:
+        """Post below something that may be withheld from somebody."""
+        withheld = await self._withheld(session, draft.channel_id, parent_id)
+        if session.closed:
+            return
+        self.directory.find(session, draft.channel_id)  # it may be gone meanwhile
+        await self._append(session, draft, withheld, received)
+
+    def _append(
+        self, session: Session, draft: NewMessage, withheld: _Withheld | None, received: float
+    ) -> Deferred[None]:
+        appending: Deferred[Message] = self.storage.append_message(draft)
+        return appending.addCallbacks(
+            self._posted, self._refused, callbackArgs=(session, withheld, received), errbackArgs=(session,)
         )
-        stored = await self._append(session, draft)
+
+    def _posted(self, stored: Message, session: Session, withheld: _Withheld | None, received: float) -> None:
         self.activity.info(
             "{name} POST_MESSAGE channel={channel} message={message} bytes={bytes}",
             name=shown(stored),
             channel=stored.channel_id,
             message=stored.id,
-            bytes=len(content),
+            bytes=len(stored.content),
         )
         session.reply(wire.MessagePosted(success=True, message_id=stored.id, message="Message posted"))
         self._broadcast(stored, withheld, received)
 
-    async def _append(self, session: Session, draft: NewMessage) -> Message:
-        try:
-            stored: Message = await self.storage.append_message(draft)
-        except (UnknownParent, ForeignParent) as error:
-            assert draft.parent_id is not None
-            # Asked in either case: time does not tell a message that must not be known from one that is not there.
-            await self.visibility.existing(session, draft.parent_id)
-            raise (no_such_message() if isinstance(error, UnknownParent) else foreign_parent()) from error
-        except UnknownChannel as error:
+    def _refused(self, failure: Failure, session: Session) -> Failure:
+        """Say why the storage did not take a message. Asks nobody: what comes later is told later."""
+        error = failure.value
+        if isinstance(error, ForeignParent) and self._may_know_of(session, error.channel_id):
+            raise foreign_parent() from error
+        if isinstance(error, (UnknownParent, ForeignParent)):
+            raise no_such_message() from error
+        if isinstance(error, UnknownChannel):
             raise Refused(ErrorCode.CHANNEL_NOT_FOUND, "Channel does not exist") from error
-        return stored
+        return failure
 
-    async def _withheld(self, session: Session, place: Channel, parent_id: int) -> _Withheld | None:
+    def _may_know_of(self, session: Session, channel_id: int) -> bool:
+        """Whether *session* may hear that a parent is in this channel: surely not if it might be withheld."""
+        channel = self.directory.get(channel_id)
+        return channel is not None and self.directory.admits(session, channel) and not self.visibility.withholds
+
+    async def _withheld(self, session: Session, channel_id: int, parent_id: int) -> _Withheld | None:
         """Whether the reply is to something that only some may see. Raises `Refused` when the author may not.
 
         This is asked before the message gets its id, so that broadcasts keep the order of the ids (decisions 4.6).
         """
         parent = await self.visibility.existing(session, parent_id)
-        if parent.channel_id != place.id:
+        if parent.channel_id != channel_id:
             raise foreign_parent()
         stand_in_id: int | None = await self.storage.seen_ancestor(parent_id, self.visibility.strangers)
         return None if stand_in_id in (None, parent_id) else _Withheld(parent, stand_in_id)
@@ -162,6 +186,8 @@ class Posting:
     def _publish(self, listeners: Collection[Session], message: Message, withheld: _Withheld | None) -> int:
         """Tell those of *listeners* who may know of *message*; a new one has no replies yet (decisions 7.2)."""
         recipients = self.visibility.audience(listeners, message, hidden=False)
+        if not recipients:
+            return 0
         fields = entry_fields(message)
         if withheld is None:
             return self.registry.publish(recipients, wire.NewMessage(**fields))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Set
 
 from superchat.chat.audiences import Audiences
 from superchat.chat.counters import Counters
-from superchat.chat.session import Session
+from superchat.chat.session import NOTHING, Session
 from superchat.wire.frames import COMPRESS_FROM_BYTES, Encoded
 from superchat.wire.records import Message
 
@@ -44,26 +44,26 @@ class ChannelRegistry:
     def subscribe_channel(self, session: Session, channel_id: int) -> None:
         """Deliver the root messages of *channel_id* to *session*."""
         if not session.closed:
-            session.channels.add(channel_id)
+            session.channels = _with(session.channels, channel_id)
             self.channel_audiences.add(channel_id, session)
 
     def unsubscribe_channel(self, session: Session, channel_id: int) -> None:
         """Undo `subscribe_channel`."""
-        session.channels.discard(channel_id)
+        session.channels = _without(session.channels, channel_id)
         if self.channel_audiences.discard(channel_id, session):
             self._counters.channel_deliveries.forget(channel_id)
 
     def subscribe_thread(self, session: Session, root_id: int, channel_id: int) -> None:
         """Deliver the replies under *root_id*, which is in *channel_id*, to *session*."""
         if not session.closed:
-            session.threads.add(root_id)
+            session.threads = _with(session.threads, root_id)
             self.thread_audiences.add(root_id, session)
             self._channel_of[root_id] = channel_id
             self._threads_of.setdefault(channel_id, set()).add(root_id)
 
     def unsubscribe_thread(self, session: Session, root_id: int) -> None:
         """Undo `subscribe_thread`."""
-        session.threads.discard(root_id)
+        session.threads = _without(session.threads, root_id)
         if self.thread_audiences.discard(root_id, session):
             self._counters.thread_deliveries.forget(root_id)
             channel_id = self._channel_of.pop(root_id)
@@ -146,3 +146,18 @@ class ChannelRegistry:
                 session.peer.write(encoded.for_version(session.peer.version))
         self._counters.sent[message.NAME] += len(recipients)
         return len(recipients)
+
+
+def _with(ids: Set[int], new: int) -> set[int]:
+    """A session's subscriptions and one more, in the same set from the first one on."""
+    if not isinstance(ids, set):
+        return {*ids, new}
+    ids.add(new)
+    return ids
+
+
+def _without(ids: Set[int], old: int) -> Set[int]:
+    """A session's subscriptions without one of them, if it is one."""
+    if isinstance(ids, set):
+        ids.discard(old)
+    return ids or NOTHING

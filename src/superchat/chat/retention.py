@@ -7,8 +7,7 @@ only when that has lasted from one pass to the next (see `SteadyClock`), an inte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from time import monotonic
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
@@ -19,6 +18,7 @@ from twisted.logger import Logger
 
 from superchat.chat.channels import ChannelDirectory
 from superchat.chat.registry import ChannelRegistry
+from superchat.clocks import NowMs
 from superchat.model import Channel
 from superchat.storage.errors import StorageError
 from superchat.storage.interface import Expired, IStorage, Swept
@@ -29,37 +29,37 @@ BUSY_PAUSE_SECONDS: Final = 0.02
 """How long the writer is left to others after a slice if they wait for it: some four times as long as a slice takes,
 and short enough that retention keeps up with ten thousand posts a second."""
 JUMP_SECONDS: Final = 60.0
-"""A clock that gains this much on a monotonic one within a pass has been set."""
+"""A wall clock that gains this much on the reactor's within a pass has been set."""
 
 _HOUR_MS: Final = 3_600_000
 
 
 class SteadyClock:
-    """The time, without a jump ahead that has just happened.
+    """The date, without a jump ahead that has just happened.
 
-    It is the lesser of what the clock says, and of what it said when it was asked before plus what a monotonic clock
-    has measured since.
+    It is the lesser of what the wall clock says, and of what it said when it was asked before plus the time that has
+    passed since.
     """
 
     _log = Logger()
 
-    def __init__(self, clock: IReactorTime, steady_seconds: Callable[[], float]) -> None:
+    def __init__(self, clock: IReactorTime, now_ms: NowMs) -> None:
         self._clock = clock
-        self._steady_seconds = steady_seconds
+        self._now_ms = now_ms
         self._lead = self._new_lead()
 
     def now_ms(self) -> int:
-        """The time to go by until this is called again, Unix milliseconds."""
+        """The date to go by until this is called again, Unix milliseconds."""
         before, self._lead = self._lead, self._new_lead()
         if self._lead - before > JUMP_SECONDS:
             self._log.warn(
                 "the clock has jumped ahead by {seconds:.0f} seconds; retention goes by the old time in this pass",
                 seconds=self._lead - before,
             )
-        return int((min(before, self._lead) + self._steady_seconds()) * 1000)
+        return int((min(before, self._lead) + self._clock.seconds()) * 1000)
 
     def _new_lead(self) -> float:
-        return self._clock.seconds() - self._steady_seconds()
+        return self._now_ms() / 1000 - self._clock.seconds()
 
 
 @attrs.frozen
@@ -85,8 +85,8 @@ class Retention:
         directory: ChannelDirectory,
         registry: ChannelRegistry,
         clock: IReactorTime,
+        now_ms: NowMs,
         interval_minutes: int,
-        steady_seconds: Callable[[], float] = monotonic,
     ) -> None:
         self.interval_minutes = interval_minutes
         """From the end of a pass to the next one; a change counts from the next pass on."""
@@ -96,7 +96,7 @@ class Retention:
         self._directory = directory
         self._registry = registry
         self._clock = clock
-        self._steady_clock = SteadyClock(clock, steady_seconds)
+        self._steady_clock = SteadyClock(clock, now_ms)
         self._timer: IDelayedCall | None = None
         self._pause: Deferred[None] | None = None
         self._is_started = False

@@ -73,6 +73,7 @@ from superchat.chat.ssh_keys import (
 from superchat.chat.subscriptions import Subscriptions
 from superchat.chat.unread import Unread
 from superchat.chat.visibility import Visibility
+from superchat.clocks import NowMs
 from superchat.config import Config
 from superchat.errors import Refused
 from superchat.model import name_key
@@ -106,24 +107,26 @@ class Chat:
         config: Config,
         storage: IStorage,
         clock: IReactorTime,
+        now_ms: NowMs,
         activity: Logger = _EVERYWHERE,
         passwords: Passwords | None = None,
     ) -> None:
         self.config = config
+        self.now_ms = now_ms
         self.activity = activity
         self.counters = Counters()
         self.broadcasts = Broadcasts(clock)
-        self.bans = Bans(clock)
+        self.bans = Bans(now_ms)
         self.directory = ChannelDirectory()
         self.registry = ChannelRegistry(self.counters)
         self.sessions = Sessions(config.limits, self.counters)
         self.presence = Presence(clock, self.registry, self.sessions.everyone, self.counters)
-        self.moderation = Moderation(storage, self.bans, self.sessions, self.registry, clock, activity)
+        self.moderation = Moderation(storage, self.bans, self.sessions, self.registry, now_ms, activity)
         interval = config.retention.cleanup_interval_minutes
-        self.retention = Retention(storage, self.directory, self.registry, clock, interval)
+        self.retention = Retention(storage, self.directory, self.registry, clock, now_ms, interval)
         self._recent_channels = SlidingWindows(WINDOW_SECONDS)
         self.direct = Direct(
-            storage, self.directory, self.registry, self.sessions, self.presence, clock, activity
+            storage, self.directory, self.registry, self.sessions, self.presence, clock, now_ms, activity
         )
         self.moderation.account_deleted = self.direct.account_deleted
         self._storage = storage
@@ -135,13 +138,13 @@ class Chat:
 
     async def start(self) -> None:
         """Load the channels and bans; a new database gets the seed channels of the configuration (decisions 4.13)."""
-        await self._storage.seed_channels(seeds(self.config), int(self._clock.seconds() * 1000))
+        await self._storage.seed_channels(seeds(self.config), self.now_ms())
         await self.direct.start()
         self.directory.add(await self._storage.channels())
         await self.bans.load(self._storage)
         server = self.config.server
         if server.admin_users and server.admin_password:
-            admin = AdminPassword(self._storage, self.passwords, self._clock, self.activity)
+            admin = AdminPassword(self._storage, self.passwords, self.now_ms, self.activity)
             await admin.apply(server.admin_users[0], server.admin_password)
 
     def reconfigure(self, config: Config) -> None:
@@ -232,11 +235,12 @@ class Chat:
             self.passwords,
             self._attempts,
             self._clock,
+            self.now_ms,
             self.activity,
             changed_hands=direct.changed_hands,
             logged_in=direct.logged_in,
         )
-        ssh_keys = SSHKeys(self._storage, self._clock, self.activity)
+        ssh_keys = SSHKeys(self._storage, self.now_ms, self.activity)
         moderation = ModerationRequests(self.moderation)
         channels = Channels(self.directory, self.registry, self.presence, direct.conversations.leaving)
         creating = Creating(
@@ -245,6 +249,7 @@ class Chat:
             self.registry,
             self.sessions,
             self._clock,
+            self.now_ms,
             self._recent_channels,
             limits.max_channel_creates,
             self.activity,
@@ -254,7 +259,7 @@ class Chat:
             self.directory,
             self.registry,
             self.sessions,
-            self._clock,
+            self.now_ms,
             self.retention.sweep_soon,
             self.activity,
         )
@@ -263,13 +268,14 @@ class Chat:
         subscriptions = Subscriptions(
             self._storage, self.directory, visibility, self.registry, self.presence, limits
         )
-        unread = Unread(self._storage, self.directory, visibility, self._clock)
+        unread = Unread(self._storage, self.directory, visibility, self.now_ms)
         posting = Posting(
             self._storage,
             self.directory,
             visibility,
             self.registry,
             self._clock,
+            self.now_ms,
             self.counters,
             self.broadcasts,
             limits.max_message_length,
@@ -280,7 +286,7 @@ class Chat:
             self.directory,
             visibility,
             self.registry,
-            self._clock,
+            self.now_ms,
             limits.max_message_length,
             self.activity,
         )
@@ -322,7 +328,7 @@ class Chat:
                 comes_first=True,
             ),
             messages.DeleteChannel: Command(deleting.delete_channel, ADMINS, decline=channel_not_deleted),
-            messages.PostMessage: Command(posting.post, NAMED, rated=True),
+            messages.PostMessage: Command(posting.post, NAMED, rated=True, overlaps=True),
             messages.EditMessage: Command(editing.edit, REGISTERED_TO_EDIT),
             messages.DeleteMessage: Command(editing.delete, NAMED_TO_DELETE),
             messages.ListMessages: Command(reading.list_messages),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Set
+from typing import Final, Protocol
 
 import attrs
+from twisted.internet.defer import Deferred
 
 from superchat.chat.counters import CloseCause, Counters
 from superchat.chat.limits import TokenBucket
@@ -13,6 +15,13 @@ from superchat.wire import frames
 from superchat.wire.errors import ErrorCode
 from superchat.wire.messages import Error
 from superchat.wire.records import Message
+
+NOTHING: Final[Set[int]] = frozenset()
+"""The subscriptions of those who have none; one empty set for all of them."""
+
+
+_ADMIN: Final = int(UserFlags.ADMIN)  # operations on flags are slow
+_MODERATING: Final = int(UserFlags.ADMIN | UserFlags.MODERATOR)
 
 
 class Peer(Protocol):
@@ -44,9 +53,11 @@ class Session:
     account: Account | None = None  # as it is now; `Sessions.refresh` keeps it so
     public_key: bytes | None = None  # X25519, for direct messages to it while it has no account
     joined: int | None = None
-    channels: set[int] = attrs.field(factory=set)
-    threads: set[int] = attrs.field(factory=set)
+    channels: Set[int] = NOTHING  # these two are the registry's to change
+    threads: Set[int] = NOTHING
     closed: bool = False
+    under_way: int = 0  # requests that overlap, and are not answered yet; see `Dispatcher.handle`
+    _settling: list[Deferred[None]] | None = None
 
     @property
     def account_id(self) -> int | None:
@@ -61,16 +72,36 @@ class Session:
     @property
     def is_admin(self) -> bool:
         """Whether it may do everything (decisions 3.4)."""
-        return UserFlags.ADMIN in self.user_flags
+        return self.account is not None and bool(self.account.user_flags & _ADMIN)
 
     @property
     def moderates(self) -> bool:
         """Whether it has the rights of a moderator, which every admin has too (decisions 3.4)."""
-        return bool(self.user_flags & (UserFlags.ADMIN | UserFlags.MODERATOR))
+        return self.account is not None and bool(self.account.user_flags & _MODERATING)
 
     def sees(self, channel_id: int) -> bool:
         """Whether this session has joined a channel or is subscribed to it."""
         return channel_id == self.joined or channel_id in self.channels
+
+    def begin(self) -> None:
+        """One more request is under way, beside which others may begin."""
+        self.under_way += 1
+
+    def end(self) -> None:
+        """One of them has been answered."""
+        self.under_way -= 1
+        if not self.under_way and self._settling is not None:
+            settling, self._settling = self._settling, None
+            for settled in settling:
+                settled.callback(None)
+
+    def settled(self) -> Deferred[None]:
+        """Fires when all that is under way has been answered; only for a time at which something is."""
+        settled: Deferred[None] = Deferred()
+        if self._settling is None:
+            self._settling = []
+        self._settling.append(settled)
+        return settled
 
     def reply(self, message: Message) -> None:
         """Send one message to this session alone, compressed only for version 2 (decisions 1.2); nothing once

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from secrets import randbits
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -17,6 +17,9 @@ from superchat.config import Limits
 from superchat.errors import Refused
 from superchat.model import Account
 from superchat.wire.errors import ErrorCode
+
+Namesakes: TypeAlias = Session | dict[Session, None]
+"""Who has a nickname: a table only where it is more than one, for that is more than all else about a name."""
 
 _SITE_PREFIX_BITS: Final = 64
 _KEY_BITS: Final = 63
@@ -56,7 +59,7 @@ class Sessions:
     _counters: Counters
     _last_id: int = 0
     _by_id: dict[int, Session] = attrs.field(factory=dict)
-    _by_nickname: dict[str, dict[Session, None]] = attrs.field(factory=dict)
+    _by_nickname: dict[str, Namesakes] = attrs.field(factory=dict)
     _by_account: dict[int, dict[Session, None]] = attrs.field(factory=dict)
     _per_network: dict[str, int] = attrs.field(factory=dict)
 
@@ -81,7 +84,8 @@ class Sessions:
 
     def named(self, nickname: str) -> Iterable[Session]:
         """The sessions with exactly this nickname."""
-        return self._by_nickname.get(nickname, {}).keys()
+        namesakes = self._by_nickname.get(nickname, {})
+        return (namesakes,) if isinstance(namesakes, Session) else namesakes.keys()
 
     def open(self, address: str, peer: Peer) -> Session:
         """Admit a connection from *address*.
@@ -113,7 +117,11 @@ class Sessions:
         """Give *session* a nickname that has been found good."""
         self._unname(session)
         session.nickname = nickname
-        self._by_nickname.setdefault(nickname, {})[session] = None
+        namesakes = self._by_nickname.setdefault(nickname, session)
+        if isinstance(namesakes, dict):
+            namesakes[session] = None
+        elif namesakes is not session:
+            self._by_nickname[nickname] = {namesakes: None, session: None}
 
     def log_in(self, session: Session, account: Account) -> None:
         """Let *session* act for *account*, under its nickname (decisions 2.4)."""
@@ -155,6 +163,7 @@ class Sessions:
     def _unname(self, session: Session) -> None:
         if session.nickname is not None:
             namesakes = self._by_nickname[session.nickname]
-            del namesakes[session]
-            if not namesakes:
+            if isinstance(namesakes, dict):
+                del namesakes[session]
+            if not namesakes or namesakes is session:
                 del self._by_nickname[session.nickname]

@@ -6,12 +6,12 @@ import re
 from typing import Final
 
 import attrs
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from superchat.auth.keys import BadKey, parse
 from superchat.chat.dispatch import Need, Refusal, Role
 from superchat.chat.session import Session
+from superchat.clocks import NowMs
 from superchat.errors import Declined
 from superchat.model import SSHKey
 from superchat.storage.errors import KeyTaken, LastKey, UnknownAccount, UnknownKey
@@ -53,7 +53,7 @@ class SSHKeys:
     """ADD_SSH_KEY, LIST_SSH_KEYS, UPDATE_SSH_KEY_LABEL and DELETE_SSH_KEY, of one's own account."""
 
     storage: IStorage
-    clock: IReactorTime
+    now_ms: NowMs
     activity: Logger
 
     async def add(self, session: Session, message: AddSSHKey) -> None:
@@ -69,7 +69,7 @@ class SSHKeys:
         if len(await self.storage.ssh_keys(account_id)) >= MOST_KEYS:
             raise Declined(ErrorCode.INVALID_INPUT, f"Too many SSH keys (max {MOST_KEYS} per account)")
         try:
-            key: SSHKey = await self.storage.add_ssh_key(account_id, new, int(self.clock.seconds() * 1000))
+            key: SSHKey = await self.storage.add_ssh_key(account_id, new, self.now_ms())
         except KeyTaken:
             raise Declined(ErrorCode.INVALID_INPUT, "SSH key already exists") from None
         except UnknownAccount:

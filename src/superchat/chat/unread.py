@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Final
 
 import attrs
-from twisted.internet.interfaces import IReactorTime
 
 from superchat.chat.channels import ChannelDirectory
 from superchat.chat.session import Session
 from superchat.chat.visibility import Visibility
+from superchat.clocks import NowMs
 from superchat.errors import Refused
 from superchat.model import Backlog
 from superchat.storage.errors import UnknownAccount, UnknownChannel
@@ -33,7 +33,7 @@ class Unread:
     storage: IStorage
     directory: ChannelDirectory
     visibility: Visibility
-    clock: IReactorTime
+    now_ms: NowMs
 
     async def get_counts(self, session: Session, message: GetUnreadCounts) -> None:
         """wire 0x18: since the given time, else since what the account has read; all 0 for the anonymous without a
@@ -62,9 +62,8 @@ class Unread:
         if session.account is None:
             return
         place = self.directory.find(session, message.channel_id, message.subchannel_id)
-        now_ms = int(self.clock.seconds() * 1000)
         try:
-            await self.storage.set_read(session.account.id, place.id, message.timestamp, now_ms)
+            await self.storage.set_read(session.account.id, place.id, message.timestamp, self.now_ms())
         except UnknownChannel as error:
             raise Refused(ErrorCode.CHANNEL_NOT_FOUND, "Channel does not exist") from error
         except UnknownAccount:

@@ -202,6 +202,7 @@ class Outbox:
         self._flusher.waiting.discard(self)
         self._chunks = []
         self.drained = None
+        self.overflowed = _ignored
         self.pending_bytes = 0
 
     def _hand_over(self) -> None:
@@ -227,6 +228,10 @@ class Outbox:
         if not self._overflowing:
             self._overflowing = True
             self._flusher.add(self)
+
+
+def _ignored() -> None:
+    """Nobody has to be told any more; who was to be told would be kept alive."""
 
 
 def _direct_send(transport: Any) -> Callable[[bytes], int] | None:

@@ -28,8 +28,9 @@ from superchat.wire.messages import Disconnect
 LINGER_SECONDS: Final = 2.0
 """How long a client may take to read its last frames before the connection is cut."""
 
-EVENTS_PER_TURN: Final = 100
-"""Frames of one client handled before the others get their turn."""
+EVENTS_PER_TURN: Final = 16
+STEP_SECONDS: Final = 0.0005
+"""So many frames of one client are handled, or for so long, before the others get their turn."""
 
 _READ_AHEAD_BYTES: Final = 16_384
 _WRITE_AHEAD_BYTES: Final = 65_536
@@ -38,8 +39,8 @@ _WRITE_AHEAD_BYTES: Final = 65_536
 class SuperChatProtocol(Protocol):
     """A `Peer` of the chat on any stream transport.
 
-    Requests are answered one after the other, in the order they came, for the protocol has no request ids. While
-    one is under way, or its answers are not being read, or the frame limit is used up, reading pauses.
+    Requests are answered in the order they came, for the protocol has no request ids; some may overlap. While the
+    next one has to wait, or answers are not being read, or the frame limit is used up, reading pauses.
     """
 
     def __init__(self, chat: Chat, clock: IReactorTime, flusher: Flusher, turn: Turn, address: str) -> None:
@@ -98,7 +99,7 @@ class SuperChatProtocol(Protocol):
         """Like `disconnect`, but after the request under way has been answered."""
         self._farewell = (reason, cause)
         if not self._answering:
-            self.disconnect(reason, cause)
+            self._part()
 
     def abort(self) -> None:
         """Cut the connection without another word."""
@@ -128,7 +129,7 @@ class SuperChatProtocol(Protocol):
         self._incoming.receive_data(data)
         if not self._waiting:
             self._pump()
-        elif self._reading and self._incoming.buffered_bytes > _READ_AHEAD_BYTES:
+        if self._waiting and self._reading and self._incoming.buffered_bytes > _READ_AHEAD_BYTES:
             self._reading = False
             self._transport.pauseProducing()
 
@@ -138,14 +139,17 @@ class SuperChatProtocol(Protocol):
         if self._cause is None:
             self._cause = "client"
             self._leave(self._cause)
+        self.session = None  # which knows us as its peer; without the circle nothing waits for the garbage collector
         self.lost.callback(None)
 
     # One event after the other
 
     def _pump(self) -> None:
         assert self.session is not None
+        now = self._clock.seconds()
+        ends = now + STEP_SECONDS
         for _ in range(EVENTS_PER_TURN):
-            if self._turn.is_over(self._clock.seconds()):
+            if now >= ends or self._turn.is_over(now):
                 break
             event = self._next_event()
             if event is None:
@@ -159,7 +163,9 @@ class SuperChatProtocol(Protocol):
                 return
             if self._cause is not None or self._is_unread():
                 return
-        self._wait(0)
+            now = self._clock.seconds()
+        self._waiting = True
+        self._turn.later(self._resume)
 
     def _answered(self, result: object) -> None:
         """An answer that took its time is complete."""
@@ -203,9 +209,8 @@ class SuperChatProtocol(Protocol):
 
     def _resume(self, result: object = None) -> None:
         self._waiting = self._answering = False
-        if self._farewell is not None:
-            self.disconnect(*self._farewell)
-        if self._cause is not None:
+        self._part()
+        if self._cause is not None or self._waiting:
             return
         self._pump()
         if not self._waiting and not self._reading:
@@ -213,6 +218,16 @@ class SuperChatProtocol(Protocol):
             self._transport.resumeProducing()
 
     # Ends
+
+    def _part(self, result: object = None) -> None:
+        """Disconnect if that is wanted, and nothing is under way any more."""
+        if self._farewell is None:
+            return
+        if self.session is not None and self.session.under_way:
+            self._waiting = True
+            self.session.settled().addCallback(self._part)
+        else:
+            self.disconnect(*self._farewell)
 
     def _leave(self, cause: CloseCause) -> None:
         if self.session is not None:

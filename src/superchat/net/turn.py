@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
+
+from superchat.net.rounds import Rounds
 
 TURN_SECONDS: Final = 0.01
 """After this long in one turn, clients whose requests wait are served in the next one, in their order."""
@@ -16,6 +19,11 @@ class Turn:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._ends: float | None = None
+        self._rounds = Rounds(clock)
+
+    def later(self, step: Callable[[], None]) -> None:
+        """Run *step* in a later turn, after those of everybody who waits already. It MUST NOT raise."""
+        self._rounds.add(step)
 
     def is_over(self, now: float) -> bool:
         """Whether the present turn has served clients for long enough at *now*, seconds of the clock."""

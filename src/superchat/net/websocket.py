@@ -20,6 +20,7 @@ from wsproto.utilities import generate_accept_token
 
 from superchat.net.http import OneRequestChannel, QuietSite
 from superchat.net.proxies import TrustedProxies
+from superchat.net.rounds import Rounds
 from superchat.net.websocket_frames import WebSocketLimits
 from superchat.net.websocket_transport import StreamTransport, WebSocketTransport, plain_address
 
@@ -123,6 +124,7 @@ class WebSocketResource(Resource):
         super().__init__()
         self._factory = factory
         self._clock = clock
+        self._rounds = Rounds(clock)
         self._limits = WebSocketLimits(max_message_bytes, max_frames_per_second, close_timeout_seconds)
         self._allowed_origins = allowed_origins
         self._proxies = proxies or TrustedProxies()
@@ -148,7 +150,7 @@ class WebSocketResource(Resource):
         protocol = self._factory.buildProtocol(client)
         if protocol is None:
             return _NOT_SERVED.answer(request)
-        websocket = WebSocketTransport(stream, protocol, self._clock, self._limits)
+        websocket = WebSocketTransport(stream, protocol, self._clock, self._limits, self._rounds)
         channel.upgrade(websocket)
         stream.write(_switching_protocols(request.requestHeaders))
         with self._log.failuresHandled("a protocol failed at the start of a WebSocket") as starting:

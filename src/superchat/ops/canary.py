@@ -13,6 +13,7 @@ from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 
 from superchat.chat.service import Chat
+from superchat.clocks import NowMs
 from superchat.config import Config, Limits, SeedChannel
 from superchat.model import Message, NewMessage
 from superchat.net.factory import SuperChatFactory
@@ -116,14 +117,16 @@ class Canary:
 
     _log = Logger()
 
-    def __init__(self, storage: IStorage, flusher: Flusher, clock: IReactorTime, interval_seconds: float) -> None:
+    def __init__(
+        self, storage: IStorage, flusher: Flusher, clock: IReactorTime, now_ms: NowMs, interval_seconds: float
+    ) -> None:
         self.duration_seconds = 0.0
         """From post to delivery, the last time that it worked."""
         self.failures = 0
         self.delivered_at: float | None = None
         self.interval_seconds = interval_seconds
         self._clock = clock
-        self._chat = Chat(_CONFIG, _Cage(storage), clock, Logger(observer=LogPublisher()))
+        self._chat = Chat(_CONFIG, _Cage(storage), clock, now_ms, Logger(observer=LogPublisher()))
         self._factory = SuperChatFactory(self._chat, clock)
         self._factory.flusher = flusher
         self._call: IDelayedCall | None = None

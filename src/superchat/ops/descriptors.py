@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 import attrs
+from twisted.internet import tcp
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import ILogObserver, LogEvent, Logger, LogPublisher, globalLogPublisher
 from zope.interface import implementer
@@ -20,12 +21,27 @@ from superchat.ops.noise import ACCEPTING
 
 RESERVED: Final = 64
 """Descriptors that are not for clients: listeners, database, logs, and whoever asks for metrics and health."""
+LEAST: Final = 64
+"""With fewer no server starts: it needs some thirty for itself, more while it starts, and as many for clients."""
 PAUSE_SECONDS: Final = 1.0
 """Between two lines about it, and before accepting is tried again."""
 
 _CLOSED: Final = "EMFILE recovery: Closed socket"
 _GAVE_UP: Final = "Could not accept"
 _LACKING: Final = frozenset({"EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"})
+
+
+class TooFewDescriptors(Exception):
+    """The process may not open as many as a server needs; the text says so."""
+
+
+def require(descriptors: int) -> None:
+    """Raise `TooFewDescriptors` if a process that may open so many cannot be a server."""
+    if descriptors != resource.RLIM_INFINITY and descriptors < LEAST:
+        raise TooFewDescriptors(
+            f"this process may open {descriptors} files and connections, and the server needs {LEAST} or more "
+            "(ulimit -n, or LimitNOFILE= in a unit)"
+        )
 
 
 def raise_limit() -> int:
@@ -53,18 +69,28 @@ class AcceptFailures:
     """Counts the connections that Twisted had to drop or leave waiting, and says so once a second at most.
 
     Twisted writes three lines for each, which `noise` keeps out of the logs. With its reserve descriptor gone as
-    well it would try again at once, for ever: then *listeners* pause for a second.
+    well it would try again at once, for ever: then *listeners* pause for a second. Before they go on, *reserve* has it
+    take a reserve again, which it does by itself only when it begins to listen. Without, those who have waited
+    and left would be accepted one by one, as descriptors become free, before anybody who is still there.
     """
 
     _log = Logger()
 
-    def __init__(self, counters: Counters, clock: IReactorTime, listeners: Callable[[], Sequence[Any]]) -> None:
+    def __init__(
+        self,
+        counters: Counters,
+        clock: IReactorTime,
+        listeners: Callable[[], Sequence[Any]],
+        reserve: Callable[[], object] = tcp._reservedFD.reserve,
+    ) -> None:
+        self._reserve = reserve
         self._counters = counters
         self._clock = clock
         self._listeners = listeners
         self._untold = 0
         self._reason = ""
         self._quiet: IDelayedCall | None = None
+        self._rest: IDelayedCall | None = None
 
     def start(self, publisher: LogPublisher = globalLogPublisher) -> None:
         """Listen to what Twisted says."""
@@ -73,12 +99,13 @@ class AcceptFailures:
     def stop(self, publisher: LogPublisher = globalLogPublisher) -> None:
         """Listen no more."""
         publisher.removeObserver(self)
-        if self._quiet is not None:
-            self._quiet.cancel()
-            self._quiet = None
+        for call in (self._quiet, self._rest):
+            if call is not None:
+                call.cancel()
+        self._quiet = self._rest = None
 
     def __call__(self, event: LogEvent) -> None:
-        if event.get("log_namespace") != ACCEPTING:
+        if event.get("log_namespace") not in ACCEPTING:
             return
         text = str(event.get("log_format"))
         if text.startswith(_GAVE_UP) and event.get("acceptError") in _LACKING:
@@ -105,8 +132,12 @@ class AcceptFailures:
     def _pause(self) -> None:
         for port in self._listeners():
             port.stopReading()
-            self._clock.callLater(PAUSE_SECONDS, self._resume, port)
+        if self._rest is None:
+            self._rest = self._clock.callLater(PAUSE_SECONDS, self._resume)
 
-    def _resume(self, port: Any) -> None:
-        if port.connected and not port.disconnecting:
-            port.startReading()
+    def _resume(self) -> None:
+        self._rest = None
+        self._reserve()
+        for port in self._listeners():
+            if port.connected and not port.disconnecting:
+                port.startReading()

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
+from superchat.clocks import NowMs
 from superchat.storage.interface import IStorage
 
 OK: Final = "ok"
@@ -34,9 +35,10 @@ class DatabaseProbe:
     """Stores a small value for real, at most once every `PROBE_SECONDS`, and never a second one while the first has
     not come back."""
 
-    def __init__(self, storage: IStorage, clock: IReactorTime) -> None:
+    def __init__(self, storage: IStorage, clock: IReactorTime, now_ms: NowMs) -> None:
         self._storage = storage
         self._clock = clock
+        self._now_ms = now_ms
         self._answer = OK
         self._answered_at: float | None = None
         self._running = False
@@ -50,12 +52,12 @@ class DatabaseProbe:
         waiter: Deferred[str] = Deferred(self._waiters.remove)
         self._waiters.append(waiter)
         if not self._running:
-            self._start(now)
+            self._start()
         return waiter.addTimeout(DEADLINE_SECONDS, self._clock, _overdue)
 
-    def _start(self, now: float) -> None:
+    def _start(self) -> None:
         self._running = True
-        probing: Deferred[None] = self._storage.probe(int(now * 1000))
+        probing: Deferred[None] = self._storage.probe(self._now_ms())
         probing.addCallbacks(lambda _: OK, _reason).addCallback(self._finish)
 
     def _finish(self, answer: str) -> None:
@@ -109,13 +111,14 @@ class Health:
         sessions: Callable[[], int],
         checks: Callable[[], Iterator[str]],
         clock: IReactorTime,
+        now_ms: NowMs,
     ) -> None:
         self.phase = Phase.STARTING
         self._sessions = sessions
         self._checks = checks
         self._clock = clock
         self._started_at = clock.seconds()
-        self._probe = DatabaseProbe(storage, clock)
+        self._probe = DatabaseProbe(storage, clock, now_ms)
 
     async def report(self) -> Report:
         """How it is; takes `DEADLINE_SECONDS` at the most."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import threading
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +14,7 @@ import attrs
 
 _PAGE_BYTES: Final = resource.getpagesize()
 _PROCESS: Final = Path("/proc/self")
+_LINE_BYTES: Final = 200
 
 
 @attrs.frozen
@@ -58,8 +61,9 @@ def open_descriptors() -> int:
     folder = _PROCESS / "fd"
     try:
         return folder.stat().st_size or len(os.listdir(folder))
-    except OSError:
-        return 0
+    except OSError as error:
+        # Listing them takes one, and none is left.
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[0] if error.errno == errno.EMFILE else 0
 
 
 def free_bytes(path: Path) -> int:
@@ -68,10 +72,16 @@ def free_bytes(path: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
+@cache
+def _statm() -> int:
+    """Open from the first look on: whoever runs out of descriptors is looked at all the more. Raises OSError."""
+    return os.open(_PROCESS / "statm", os.O_RDONLY | os.O_CLOEXEC)
+
+
 def _memory_pages() -> tuple[int, int, int]:
     """Virtual, resident, and resident but shared with a file."""
     try:
-        virtual, resident, shared, *_ = map(int, _PROCESS.joinpath("statm").read_text().split())
+        virtual, resident, shared, *_ = map(int, os.pread(_statm(), _LINE_BYTES, 0).split())
     except (OSError, ValueError):
         return 0, 0, 0
     return virtual, resident, shared

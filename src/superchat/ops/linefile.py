@@ -75,17 +75,35 @@ class LogFile(LineFile):
     def __init__(self, path: Path) -> None:
         """Open for appending. Raises OSError when that is impossible."""
         self.path = path
+        self._is_moved = False
         super().__init__(_open(path))
 
-    def reopen(self) -> None:
-        """Go on in the file that now has the path's name; with the old one when there is none to open."""
+    def reopen(self) -> bool:
+        """Go on in the file that now has the path's name; with the old one, and False, as long as there is none to
+        open."""
+        self._is_moved = False
         self.flush()
+        self._renew()
+        self.failures += self._is_moved
+        return not self._is_moved
+
+    def flush(self) -> bool:
+        """Write all that waits; False also while a file that should be opened anew cannot be, so that this is tried
+        again: what is written to a log that was rotated is soon lost."""
+        if self._is_moved:
+            self._renew()
+        return super().flush() and not self._is_moved
+
+    def _renew(self) -> None:
         previous = self._descriptor
         try:
             self._descriptor = _open(self.path)
-            os.close(previous)
         except OSError:
-            self.failures += 1
+            self._is_moved = True
+            return
+        self._is_moved = False
+        with contextlib.suppress(OSError):
+            os.close(previous)
 
     def _on_error(self, error: OSError) -> None:
         if error.errno == errno.EBADF:

@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, LogPublisher
 from zope.interface import implementer
 
+from superchat.clocks import wall_seconds
 from superchat.ops.loglines import LineFormat, event_text
 from superchat.ops.noise import is_noise
 from superchat.ops.repeats import WINDOW_SECONDS, Repeated, Repeats
@@ -62,7 +63,7 @@ class Lines:
         self._format = LineFormat()
         self._repeats = Repeats()
         self._clock: IReactorTime | None = None
-        self._seconds: Callable[[], float] = time.time
+        self._seconds: Callable[[], float] = time.monotonic
         self._thread = threading.get_ident()
         self._waiting = 0
         self._turn_end = _Call(self._flush)
@@ -96,7 +97,7 @@ class Lines:
             for call in (self._turn_end, self._retry, self._count_end):
                 call.cancel()
             self._clock = None
-            self._seconds = time.time
+            self._seconds = time.monotonic
             self._tell(self._repeats.end())
             self._write()
 
@@ -130,7 +131,7 @@ class Lines:
 
     def _tell(self, counted: Iterable[Repeated]) -> None:
         for repeated in counted:
-            event = repeated.event(self._seconds())
+            event = repeated.event(wall_seconds())
             self._add(event, repeated.level, event_text(event))
 
     def _end_counts(self) -> None:
@@ -192,10 +193,17 @@ class Activity(Logger):
     and publishers, takes as long as all the rest of a line together.
     """
 
+    def info(self, format: str | None = None, **fields: object) -> None:
+        """Tell the observer what a client did."""
+        self._tell(LogLevel.info, format, fields)
+
     def emit(self, level: Any, format: str | None = None, **fields: object) -> None:
         """Tell the observer; *level* must be one of `LogLevel`."""
+        self._tell(level, format, fields)
+
+    def _tell(self, level: Any, format: str | None, fields: dict[str, object]) -> None:
         fields["log_level"] = level
         fields["log_format"] = format
-        fields["log_time"] = time.time()
+        fields["log_time"] = wall_seconds()
         fields["log_namespace"] = self.namespace
         self.observer(fields)

@@ -101,11 +101,13 @@ class LogFiles:
             self._lines.shows_debug = False
             self._close(list(self._logs))
 
-    def reopen(self) -> None:
-        """Go on in new files after logrotate moved the old ones away; nothing is truncated or lost."""
+    def reopen(self) -> bool:
+        """Go on in new files after logrotate moved the old ones away; nothing is truncated or lost.
+
+        False when one of them cannot be opened; it is as soon as it can, at most a second later.
+        """
         with self._lines.lock:
-            for log in self._logs.values():
-                log.file.reopen()
+            return all([log.file.reopen() for log in self._logs.values()])
 
     def choose(self, debug: bool, json: bool) -> None:
         """Begin or end debug.log and server.json.log while running (decisions 9.5).

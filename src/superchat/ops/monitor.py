@@ -51,8 +51,8 @@ class Monitor:
         interval = config.monitoring.canary_interval_seconds
         self.watch = ReactorWatch(reactor)
         self.measurements = Measurements(storage, config.database_path.parent, reactor, in_daemon_thread(reactor))
-        self.canary = Canary(storage, factory.flusher, reactor, interval)
-        self.health = Health(storage, lambda: len(chat.sessions), self.problems, reactor)
+        self.canary = Canary(storage, factory.flusher, reactor, chat.now_ms, interval)
+        self.health = Health(storage, lambda: len(chat.sessions), self.problems, reactor, chat.now_ms)
         self._reactor = reactor
         self._config = config
         self._storage = storage

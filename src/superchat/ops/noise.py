@@ -5,8 +5,8 @@ from typing import Final
 
 from twisted.logger import LogEvent
 
-ACCEPTING: Final = "twisted.internet.tcp.Port"
-"""The namespace of what Twisted says when it cannot accept: three lines for each connection, `descriptors` counts
+ACCEPTING: Final = frozenset({"twisted.internet.tcp.Port", "twisted.internet.unix.Port"})
+"""The namespaces of what Twisted says when it cannot accept: three lines for each connection, `descriptors` counts
 them and says it in one a second."""
 RESERVING: Final = "twisted.internet.tcp._FileDescriptorReservation"
 """The namespace of the same, with tracebacks."""
@@ -23,4 +23,4 @@ def is_noise(event: LogEvent) -> bool:
     namespace = event.get("log_namespace")
     if namespace in _LEGACY:
         return "log_io" in event or _PORTS.fullmatch(str(event.get("log_text"))) is not None
-    return namespace in (ACCEPTING, RESERVING) or event.get("log_format") in _FACTORIES
+    return namespace in ACCEPTING or namespace == RESERVING or event.get("log_format") in _FACTORIES

@@ -47,6 +47,7 @@ class Systemd(Silence):
     _log = Logger()
 
     def __init__(self, address: str, clock: IReactorTime, interval_seconds: float = 0.0) -> None:
+        self._socket: socket.socket | None = None
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._clock = clock
         self._interval_seconds = interval_seconds
@@ -75,6 +76,9 @@ class Systemd(Silence):
         if self._call is not None:
             self._call.cancel()
             self._call = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     def _sign_of_life(self) -> None:
         if self._interval_seconds:
@@ -89,9 +93,11 @@ class Systemd(Silence):
 
     def _send(self, *lines: str, patience_seconds: float = _PATIENCE_SECONDS) -> None:
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sending:
-                sending.settimeout(patience_seconds)
-                sending.sendto("\n".join(lines).encode(), self._address)
+            if self._socket is None:
+                # Kept: without a sign of life systemd would end a server that has no descriptor left for a new one.
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.settimeout(patience_seconds)
+            self._socket.sendto("\n".join(lines).encode(), self._address)
         except OSError as error:
             if not self._failed:
                 self._failed = True

@@ -92,8 +92,10 @@ class Reload:
         self._asked = False
         self._notifier.reloading()
         try:
-            self._logs.reopen()
-            self._log.info("Logs reopened")
+            if self._logs.reopen():
+                self._log.info("Logs reopened")
+            else:
+                self._log.error("Logs not reopened yet: a file cannot be opened; this is tried again")
             self._take_over(self._read())
         except ConfigError as error:
             for mistake in error.mistakes:

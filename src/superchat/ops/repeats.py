@@ -1,7 +1,8 @@
 """Folds repeated lines: the first few within ten seconds are written, the others are counted."""
 
+from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
 from twisted.logger import LogEvent
@@ -12,6 +13,8 @@ WRITTEN: Final = 5
 """Lines of the same text written in that time; so what people do twice is there twice."""
 TEXTS_KEPT: Final = 1000
 """Texts remembered at once, whatever peers make the server say; the oldest goes first."""
+
+_Text: TypeAlias = tuple[object, str]  # with its level
 
 
 @attrs.frozen
@@ -34,22 +37,12 @@ class Repeated:
         }
 
 
-@attrs.define
-class _Window:
-    since: float
-    lines: int = 1
-
-    @property
-    def count(self) -> int:
-        """How many lines were not written."""
-        return max(0, self.lines - WRITTEN)
-
-
 class Repeats:
     """What was said lately. Times are seconds of any one clock."""
 
     def __init__(self) -> None:
-        self._windows: dict[tuple[object, str], _Window] = {}
+        self._lines: dict[_Text, int] = {}
+        self._begun: deque[tuple[float, _Text]] = deque()
         self._ended: list[Repeated] = []
 
     @property
@@ -60,19 +53,20 @@ class Repeats:
     def folds(self, level: object, text: str, now: float) -> bool:
         """Whether the same was said often enough within the window; then it is counted instead of written."""
         self.expire(now)
-        window = self._windows.get((level, text))
-        if window is not None:
-            window.lines += 1
-            return window.lines > WRITTEN
-        self._windows[level, text] = _Window(now)
-        if len(self._windows) > TEXTS_KEPT:
+        key = level, text
+        number = self._lines.get(key, 0) + 1
+        self._lines[key] = number
+        if number > 1:
+            return number > WRITTEN
+        self._begun.append((now, key))
+        if len(self._begun) > TEXTS_KEPT:
             self._end_oldest()
         return False
 
     @property
     def counts_some(self) -> bool:
         """Whether anything was counted that has not been given yet."""
-        return bool(self._ended) or any(window.count for window in self._windows.values())
+        return bool(self._ended) or any(number > WRITTEN for number in self._lines.values())
 
     def ended(self) -> Sequence[Repeated]:
         """What was counted in windows that are over; each is given once."""
@@ -81,17 +75,18 @@ class Repeats:
 
     def end(self) -> Sequence[Repeated]:
         """What was counted so far, and begin anew."""
-        while self._windows:
+        while self._begun:
             self._end_oldest()
         return self.ended()
 
     def expire(self, now: float) -> None:
         """End the windows that are over."""
         # A clock that was set back ends windows early rather than never.
-        while self._windows and not 0 <= now - next(iter(self._windows.values())).since < WINDOW_SECONDS:
+        while self._begun and not 0 <= now - self._begun[0][0] < WINDOW_SECONDS:
             self._end_oldest()
 
     def _end_oldest(self) -> None:
-        level, text = key = next(iter(self._windows))
-        if count := self._windows.pop(key).count:
-            self._ended.append(Repeated(level, text, count))
+        _, key = self._begun.popleft()
+        not_written = self._lines.pop(key) - WRITTEN
+        if not_written > 0:
+            self._ended.append(Repeated(*key, not_written))

@@ -7,13 +7,13 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import attrs
 
-from superchat.storage.connections import connect, sync
+from superchat.storage.connections import connect, is_there, sync
 from superchat.storage.errors import StorageError
 from superchat.storage.migrations import schema_version
 
@@ -54,12 +54,13 @@ def back_up(database: Path, target: Path, *, replace: bool = False, progress: Pr
 
     Raises StorageError, and leaves *target* as it was; also when it exists, unless it is to be replaced.
     """
-    _check_target(database, target, replace)
-    with reported(f"cannot back up {database} to {target}"), draft_beside(target) as draft:
-        with closing(_opened_in_use(database)) as source:
-            copy_into(draft, source, progress)
-        copy = attrs.evolve(examine(draft), path=target)
-        publish(draft, target, replace=replace)
+    with reported(f"cannot back up {database} to {target}"):
+        _check_target(database, target, replace)
+        with draft_beside(target) as draft:
+            with closing(_opened_in_use(database)) as source:
+                copy_into(draft, source, progress)
+            copy = attrs.evolve(examine(draft), path=target)
+            publish(draft, target, replace=replace)
     return copy
 
 
@@ -87,7 +88,9 @@ def draft_beside(target: Path) -> Iterator[Path]:
         yield draft
     finally:
         for leftover in (draft, *(beside(draft, suffix) for suffix in SIDE_FILES)):
-            leftover.unlink(missing_ok=True)
+            # What has its name by now is done, and cannot be called a failure for what remains of the draft.
+            with suppress(OSError):
+                leftover.unlink()
 
 
 def copy_into(draft: Path, source: sqlite3.Connection, progress: Progress) -> None:
@@ -151,7 +154,7 @@ def _check_target(database: Path, target: Path, replace: bool) -> None:
 
 
 def _opened_in_use(database: Path) -> sqlite3.Connection:
-    if not database.exists():
+    if not is_there(database):
         raise StorageError(f"there is no database {database}")
     # Not opened for reading only: that would leave its log and index beside a database that nobody else has open.
     connection = connect(database)
@@ -163,7 +166,7 @@ def opened_alone(path: Path) -> sqlite3.Connection:
     """Open a file without making others beside it, unless there is a log that belongs to it."""
     if not path.is_file():
         raise StorageError(f"there is no file {path}")
-    with_log = any(beside(path, suffix).exists() for suffix in LOGS)
+    with_log = any(is_there(beside(path, suffix)) for suffix in LOGS)
     address = f"{path.absolute().as_uri()}?mode=ro{'' if with_log else '&immutable=1'}"
     return sqlite3.connect(address, uri=True, isolation_level=None)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from superchat.storage.errors import StorageError, Unavailable
@@ -12,6 +14,7 @@ BUSY_TIMEOUT_SECONDS = 5.0
 WAL_SIZE_LIMIT_BYTES = 64 * 1024 * 1024
 OWNER_ONLY = 0o600
 
+_NOT_OURS_TO_SYNC = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.EROFS, errno.ENOTSUP})
 _REFUSED_STATEMENTS = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError)
 
 
@@ -40,9 +43,72 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def connect_to_write(path: Path) -> sqlite3.Connection:
+    """Connect like `connect`, to a database that can be written and that nobody else writes. Raises sqlite3.Error.
+
+    When SQLite cannot open a file for writing, if only for lack of a descriptor, it opens it for reading without a
+    word; such a connection would refuse everything for as long as it lives.
+    """
+    connection = connect(path)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        _write_nothing(connection)
+        connection.execute("ROLLBACK")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def commit(connection: sqlite3.Connection) -> None:
+    """Commit; when this raises sqlite3.Error, nothing of the transaction is left, not even for a later start to find.
+
+    When the write-ahead log cannot be synced, it has the whole transaction in it all the same. SQLite passes it over
+    as long as it has the database open, but whoever opens that after a crash would take it for committed. So
+    it is overwritten at once: a refused message must not turn up later (decisions 4.6).
+    """
+    try:
+        connection.execute("COMMIT")
+    except sqlite3.OperationalError:
+        _overwrite_refused(connection)
+        raise
+
+
+def _overwrite_refused(connection: sqlite3.Connection) -> None:
+    """Commit something that changes nothing, in the place of what was refused.
+
+    It need not reach the disk to do its work, for that only takes a process that is killed; where the disk takes
+    nothing any more, a crash of the machine decides what is left.
+    """
+    with suppress(sqlite3.Error):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        connection.execute("BEGIN IMMEDIATE")
+        _write_nothing(connection)
+        connection.execute("COMMIT")
+
+
+def _write_nothing(connection: sqlite3.Connection) -> None:
+    """Have a transaction write the first page as it is; every database has this number, which nobody here reads."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute(f"PRAGMA user_version = {version}")
+
+
 def make_private(path: Path) -> None:
     """Create ``path`` as an empty file that nobody but its owner reads. Raises FileExistsError."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, OWNER_ONLY))
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is something at *path*; raises OSError when that cannot be found out.
+
+    `Path.exists` says no then, from Python 3.14 on, and a new database would take the place of the one that is there.
+    """
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def sync(path: Path) -> None:
@@ -52,6 +118,19 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_way_to(folder: Path) -> None:
+    """Force the names of a folder, and of those above it, to stable storage: whoever made them may not have done so.
+
+    Those that this process may not read, or that cannot be synced, are not its own making.
+    """
+    for above in folder.absolute().parents:
+        try:
+            sync(above)
+        except OSError as error:
+            if error.errno not in _NOT_OURS_TO_SYNC:
+                raise
 
 
 def translated(error: BaseException) -> BaseException:

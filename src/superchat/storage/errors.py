@@ -28,7 +28,11 @@ class UnknownParent(StorageError):
 
 
 class ForeignParent(StorageError):
-    """The message that a reply names as its parent is in another channel (decisions 4.5)."""
+    """The message that a reply names as its parent is in another channel, *channel_id* (decisions 4.5)."""
+
+    def __init__(self, text: str, channel_id: int) -> None:
+        super().__init__(text)
+        self.channel_id = channel_id
 
 
 class UnknownMessage(StorageError):

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import groupby
 from operator import attrgetter
-from threading import Condition, Thread
+from queue import Empty, SimpleQueue
+from threading import Thread
 from time import perf_counter
 from typing import Any, Final, TypeVar
 
@@ -15,6 +16,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 
 from superchat.histogram import Histogram
+from superchat.storage.connections import commit
 from superchat.storage.errors import Unavailable
 from superchat.storage.requests import (
     BulkOperation,
@@ -46,7 +48,7 @@ class GroupCommit:
     of the batch is tried again in a transaction of its own, so an operation MUST NOT mind being called twice.
     When a transaction cannot be begun or committed, all of its operations fail.
 
-    A Deferred fires after COMMIT has returned: in order of submission, all of one batch in one reactor turn.
+    A Deferred fires after COMMIT has returned, in order of submission.
     """
 
     _log = Logger()
@@ -69,9 +71,10 @@ class GroupCommit:
         self._connection: sqlite3.Connection | None = None
         self._requests = Requests(reactor, max_pending)
         self._max_batch = max_batch
-        self._queue: list[Request[Any]] = []
-        self._changed = Condition()
+        self._queue: SimpleQueue[Request[Any] | None] = SimpleQueue()  # None is the end
+        self._held: Request[Any] | None = None
         self._stopping = False
+        self._at_end = False
         self._stopped: Deferred[None] = Deferred()
         self._thread = Thread(target=self._run, name="superchat-writer", daemon=True)
 
@@ -106,9 +109,7 @@ class GroupCommit:
             request = self._requests.admit(run, argument)
         except Unavailable as full:
             return fail(full)
-        with self._changed:
-            self._queue.append(request)
-            self._changed.notify()
+        self._queue.put(request)
         return request.deferred
 
     def submit_alone(self, operation: Operation[T]) -> Deferred[T]:
@@ -120,9 +121,8 @@ class GroupCommit:
 
     def stop(self) -> Deferred[None]:
         """Commit what was submitted, then end the thread and close its connection. Call once."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
+        self._stopping = True
+        self._queue.put(None)
         return self._stopped
 
     def _run(self) -> None:
@@ -141,12 +141,30 @@ class GroupCommit:
 
     def _next_batch(self) -> list[Request[Any]]:
         """Wait for something to do; nothing means that the end has come."""
-        with self._changed:
-            while not self._queue and not self._stopping:
-                self._changed.wait()
-            batch = _together(self._queue[: self._max_batch])
-            del self._queue[: len(batch)]
-            return batch
+        batch: list[Request[Any]] = []
+        while len(batch) < self._max_batch and (request := self._next(wait=not batch)) is not None:
+            if request.run is not _run_alone:
+                batch.append(request)
+            elif batch:
+                self._held = request
+                break
+            else:
+                return [request]
+        return batch
+
+    def _next(self, *, wait: bool) -> Request[Any] | None:
+        """The next request; None when none is there, or the end has come."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            return held
+        if self._at_end:
+            return None
+        try:
+            request = self._queue.get(wait)
+        except Empty:
+            return None
+        self._at_end = request is None
+        return request
 
     def _finish(self) -> None:
         self._thread.join()
@@ -190,7 +208,7 @@ class GroupCommit:
         try:
             connection.execute("BEGIN IMMEDIATE")
             self._run_all(batch, connection)
-            connection.execute("COMMIT")
+            commit(connection)
         except BaseException:
             self._roll_back(connection)
             raise
@@ -236,10 +254,3 @@ def _run_alone(operations: Sequence[Operation[T]], connection: sqlite3.Connectio
     """Marks the requests that share no transaction; they are carried out one by one."""
     raise NotImplementedError
 
-
-def _together(queue: list[Request[Any]]) -> list[Request[Any]]:
-    """Those from the first on that may share a transaction, or the first one if it shares none."""
-    for position, request in enumerate(queue):
-        if request.run is _run_alone:
-            return queue[: max(position, 1)]
-    return queue

@@ -167,7 +167,7 @@ class MemoryMessages(MemoryEngine):
         if parent is None:
             raise UnknownParent(f"there is no message {new.parent_id}")
         if parent.channel_id != new.channel_id:
-            raise ForeignParent(f"message {new.parent_id} is in another channel")
+            raise ForeignParent(f"message {new.parent_id} is in another channel", parent.channel_id)
         return parent
 
     def _keep_version(self, kind: str, message_id: int, changed_by: str, act: NewAct | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -15,7 +15,7 @@ import attrs
 from twisted.logger import Logger
 
 from superchat.storage import vacuum
-from superchat.storage.connections import connect, make_private, sync
+from superchat.storage.connections import connect, is_there, make_private, sync, sync_way_to
 from superchat.storage.errors import SchemaTooNew, StorageError
 
 _log = Logger()
@@ -67,7 +67,7 @@ def prepare(path: Path, now_seconds: float, migrations: Sequence[Migration]) -> 
         raise StorageError(f"SQLite is {sqlite3.sqlite_version} here, {path} needs {needed} or later")
     path = path.resolve()
     try:
-        if path.exists() and path.stat().st_size:
+        if is_there(path) and path.stat().st_size:
             _upgrade(path, now_seconds, migrations)
             return False
         _create(path, now_seconds, migrations)
@@ -82,6 +82,7 @@ def _create(path: Path, now_seconds: float, migrations: Sequence[Migration]) -> 
     draft = _beside(path, ".new")
     for leftover in (draft, _beside(draft, "-wal"), _beside(draft, "-shm"), _beside(draft, "-journal")):
         leftover.unlink(missing_ok=True)
+    sync_way_to(path.parent)  # first: a database that is there is in a folder that is there for good
     make_private(draft)
     with closing(connect(draft)) as connection:
         connection.execute("PRAGMA synchronous = OFF")  # it is synced once, when it is whole
@@ -99,7 +100,7 @@ def _create(path: Path, now_seconds: float, migrations: Sequence[Migration]) -> 
 def _refuse_orphans(path: Path) -> None:
     """SQLite would pour the log of a lost database into a new one of the same name."""
     for orphan in (_beside(path, "-wal"), _beside(path, "-journal")):
-        if orphan.exists():
+        if is_there(orphan):
             raise StorageError(
                 f"{path} is missing or empty, but {orphan.name} is there and may hold messages of it: "
                 "put the database back, or move that file away to begin a new one"
@@ -165,14 +166,20 @@ def _back_up(path: Path, version: int, now_seconds: float, connection: sqlite3.C
     """Copy what is committed, the write-ahead log's part too, which the reference forgot (reference W29)."""
     moment = datetime.fromtimestamp(now_seconds, UTC).astimezone()
     backup = _beside(path, f".backup-v{version}-{moment:%Y%m%d-%H%M%S}")
+    for leftover in path.parent.glob(f"{path.name}.backup-*.part"):
+        leftover.unlink(missing_ok=True)
     draft = _beside(backup, ".part")
-    draft.unlink(missing_ok=True)
-    make_private(draft)
-    with closing(sqlite3.connect(draft)) as copy:
-        connection.backup(copy)
-    sync(draft)
-    os.replace(draft, backup)
-    sync(path.parent)
+    try:
+        make_private(draft)
+        with closing(sqlite3.connect(draft)) as copy:
+            connection.backup(copy)
+        sync(draft)
+        os.replace(draft, backup)
+        sync(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()  # it takes space, which may be what is missing
+        raise
     _log.info("backed up the database to {backup}", backup=str(backup))
 
 

@@ -48,7 +48,7 @@ class ReadPool:
         self._running = threads
 
     def start(self) -> None:
-        """Start the threads; they connect when they are first needed."""
+        """Start the threads; they connect at once, or as soon as they can when they are needed."""
         for thread in self._threads:
             thread.start()
 
@@ -72,7 +72,7 @@ class ReadPool:
         return self._stopped
 
     def _run(self) -> None:
-        connection: sqlite3.Connection | None = None
+        connection = self._first_connection()
         while request := self._queue.get():
             try:
                 connection = connection or self._connect()
@@ -83,6 +83,13 @@ class ReadPool:
         if connection is not None:
             connection.close()
         self._reactor.callFromThread(self._ended)
+
+    def _first_connection(self) -> sqlite3.Connection | None:
+        """One from before there may be no descriptor left for it."""
+        try:
+            return self._connect()
+        except Exception:  # noqa: BLE001 (it is tried again, and told, when somebody waits for it)
+            return None
 
     def _ended(self) -> None:
         self._running -= 1

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from superchat.storage.connections import translated
 from superchat.storage.errors import Unavailable
+
+SLICE_SECONDS: Final = 0.01
+"""How long Deferreds are fired in one turn of the reactor; what waits for them may have much to do."""
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -79,6 +83,7 @@ class Requests:
         self._reactor = reactor
         self._max_pending = max_pending
         self._answered: list[Request[Any]] = []
+        self._firing: deque[Request[Any]] = deque()
         self._lock = Lock()
 
     def admit(self, run: BulkOperation[A, T], argument: A) -> Request[T]:
@@ -89,9 +94,9 @@ class Requests:
         return Request(run, argument)
 
     def answer(self, requests: Sequence[Request[Any]]) -> None:
-        """Fire the Deferreds of ``requests`` in their order within one reactor turn; from any thread.
+        """Fire the Deferreds of ``requests`` in their order; from any thread.
 
-        What is answered until that turn comes shares it: waking the reactor costs more than a small read.
+        What is answered until the reactor's turn comes shares it: waking the reactor costs more than a small read.
         """
         with self._lock:
             turn_is_coming = bool(self._answered)
@@ -100,8 +105,16 @@ class Requests:
             self._reactor.callFromThread(self._fire)
 
     def _fire(self) -> None:
+        """Fire for a slice of time; everything else in the reactor has its turn before the rest."""
         with self._lock:
-            answered, self._answered = self._answered, []
-        for request in answered:
+            self._firing += self._answered
+            self._answered = []
+        ends = self._reactor.seconds() + SLICE_SECONDS
+        while self._firing:
+            request = self._firing.popleft()
             self.pending -= 1
             request.deferred.callback(request.outcome)
+            if self._reactor.seconds() >= ends:
+                break
+        if self._firing:
+            self._reactor.callFromThread(self._fire)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -27,7 +28,7 @@ from superchat.storage.backup import (
     reported,
     silent,
 )
-from superchat.storage.connections import connect, sync
+from superchat.storage.connections import connect, is_there, sync
 from superchat.storage.errors import SchemaTooNew, StorageError
 from superchat.storage.migrations import shipped
 from superchat.storage.moderation import writes
@@ -53,7 +54,7 @@ def restore(
     """
     database = database.resolve()
     with reported(f"cannot restore {database} from {backup}"):
-        if database.exists() and backup.exists() and database.samefile(backup):
+        if is_there(database) and is_there(backup) and database.samefile(backup):
             raise StorageError(f"{backup} is the database itself")
         newest = max(migration.version for migration in shipped())
         found = examine(backup)
@@ -65,13 +66,15 @@ def restore(
         with draft_beside(database) as draft:
             _prepare(draft, backup, database, act if found.schema_version == newest else None, progress)
             copy = attrs.evolve(examine(draft), path=database)
-            kept = _set_aside(database, now)
+            _take_in_log(database)
+            kept = _free_name(database, now)
             try:
+                is_kept = _set_aside(database, kept)
                 publish(draft, database, replace=True)
             except OSError:
                 _put_back(kept, database)
                 raise
-    return Restored(copy, kept)
+    return Restored(copy, kept if is_kept else None)
 
 
 def _prepare(draft: Path, backup: Path, database: Path, act: NewAct | None, progress: Progress) -> None:
@@ -82,7 +85,7 @@ def _prepare(draft: Path, backup: Path, database: Path, act: NewAct | None, prog
             connection.execute("BEGIN IMMEDIATE")
             writes.record(act, connection)
             connection.execute("COMMIT")
-    _adopt_owner(draft, database if database.exists() else database.parent)
+    _adopt_owner(draft, database if is_there(database) else database.parent)
 
 
 def _adopt_owner(draft: Path, model: Path) -> None:
@@ -92,10 +95,19 @@ def _adopt_owner(draft: Path, model: Path) -> None:
         os.chown(draft, owner.st_uid, owner.st_gid)
 
 
-def _set_aside(database: Path, now: datetime) -> Path | None:
-    """Keep the database under another name, with the log that a killed server may have left, as they are."""
-    kept = _free_name(database, now)
-    files = [path for path in (database, *(beside(database, suffix) for suffix in LOGS)) if path.exists()]
+def _take_in_log(database: Path) -> None:
+    """Have the database in one file, if it and the log that a killed server left are sound: two files cannot give way
+    to another in one moment, and a crash would leave the one without the other."""
+    if any(is_there(beside(database, suffix)) for suffix in LOGS):
+        with suppress(StorageError, sqlite3.Error):
+            examine(database)
+            connect(database).close()
+
+
+def _set_aside(database: Path, kept: Path) -> bool:
+    """Keep the database under another name, with the log that a killed server may have left, as they are; whether
+    there is one."""
+    files = [path for path in (database, *(beside(database, suffix) for suffix in LOGS)) if is_there(path)]
     for path in files:
         link(path, beside(kept, path.name.removeprefix(database.name)))
     sync(database.parent)
@@ -103,19 +115,17 @@ def _set_aside(database: Path, now: datetime) -> Path | None:
     for path in _side_files(database):
         path.unlink(missing_ok=True)
     sync(database.parent)
-    return kept if files else None
+    return bool(files)
 
 
-def _put_back(kept: Path | None, database: Path) -> None:
-    """Let the database have its log again, and nothing be kept of it."""
-    if kept is None:
-        return
-    for suffix in LOGS:
-        log = beside(kept, suffix)
-        if log.exists():
-            os.rename(log, beside(database, suffix))
-    os.replace(kept, database)  # which does nothing when both are names of the same file
-    kept.unlink(missing_ok=True)
+def _put_back(kept: Path, database: Path) -> None:
+    """Undo what was done of setting it aside, and have nothing kept; the database before its log, which is for no
+    other."""
+    for suffix in ("", *LOGS):
+        aside = beside(kept, suffix)
+        if is_there(aside):
+            os.replace(aside, beside(database, suffix))  # which does nothing when both are names of the same file
+            aside.unlink(missing_ok=True)
 
 
 def _side_files(database: Path) -> Iterator[Path]:

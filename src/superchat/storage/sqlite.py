@@ -12,11 +12,12 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred, execute, fail, succeed
 from zope.interface import implementer
 
+from superchat.clocks import NowMs, wall_ms
 from superchat.ids import Snowflakes
 from superchat.model import EVERYTHING, Backlog, Channel, Message, NewAct, NewChannel, NewMessage, View
 from superchat.storage import measuring, reads, writes
 from superchat.storage.accounts.sqlite import SQLiteAccounts
-from superchat.storage.connections import connect
+from superchat.storage.connections import connect, connect_to_write, sync
 from superchat.storage.direct.sqlite import SQLiteDirect
 from superchat.storage.errors import StorageError, Unavailable
 from superchat.storage.group_commit import GroupCommit
@@ -49,12 +50,14 @@ class SQLiteStorage(SQLiteAccounts, SQLiteModeration, SQLiteDirect, SQLiteRemova
         *,
         max_pending: int = 50_000,
         migrations: Sequence[Migration] | None = None,
+        now_ms: NowMs = wall_ms,
     ) -> None:
         super().__init__()
         self._path = path
         self._reactor = reactor
         self._read_threads = read_threads
         self._max_pending = max_pending
+        self._now_ms = now_ms
         self._migrations = shipped() if migrations is None else migrations
         self._ids = Snowflakes()
         self._append = partial(writes.append_messages, self._ids)
@@ -146,22 +149,24 @@ class SQLiteStorage(SQLiteAccounts, SQLiteModeration, SQLiteDirect, SQLiteRemova
         )
 
     def _open(self) -> None:
-        prepare(self._path, self._reactor.seconds(), self._migrations)
+        prepare(self._path, self._now_ms() / 1000, self._migrations)
         self._writer = self._new_writer()
         self._readers = self._new_readers()
         try:
             with closing(connect(self._path)) as connection:
                 self._ids = Snowflakes(reads.last_message_id(connection))
-            self._append = partial(writes.append_messages, self._ids)
-            self._file = DatabaseFile.at(self._path)
-            self._writer.start()
+                self._append = partial(writes.append_messages, self._ids)
+                self._file = DatabaseFile.at(self._path)
+                # The log is there now. When its name cannot be synced, SQLite begins to write it all the same.
+                sync(self._path.resolve().parent)
+                self._writer.start()
         except (sqlite3.Error, OSError) as error:
             raise StorageError(f"cannot open the database {self._path}: {error}") from error
         self._readers.start()
         self._is_open = True
 
     def _new_writer(self) -> GroupCommit:
-        return GroupCommit(self._reactor, partial(connect, self._path), max_pending=self._max_pending)
+        return GroupCommit(self._reactor, partial(connect_to_write, self._path), max_pending=self._max_pending)
 
     def _new_readers(self) -> ReadPool:
         connect_reader = partial(connect, self._path, read_only=True)

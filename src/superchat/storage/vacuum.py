@@ -9,6 +9,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
+from superchat.storage.connections import commit
+
 INCREMENTAL: Final = 2
 """The value of ``PRAGMA auto_vacuum`` with which pages are given back on demand."""
 
@@ -46,7 +48,7 @@ def commit_only(connection: sqlite3.Connection) -> None:
     (limit,) = connection.execute("PRAGMA wal_autocheckpoint").fetchone()
     connection.execute("PRAGMA wal_autocheckpoint = 0").fetchone()
     try:
-        connection.execute("COMMIT")
+        commit(connection)
     finally:
         connection.execute(f"PRAGMA wal_autocheckpoint = {limit}").fetchone()
 

@@ -181,11 +181,11 @@ class _Places:
         """Give ``new`` its id and its thread, or say why it cannot be posted."""
         root_id = None
         if new.parent_id is not None:
-            root_id, channel_id = self.threads.get(new.parent_id, (None, None))
-            if root_id is None:
+            if new.parent_id not in self.threads:
                 return UnknownParent(f"there is no message {new.parent_id}")
+            root_id, channel_id = self.threads[new.parent_id]
             if channel_id != new.channel_id:
-                return ForeignParent(f"message {new.parent_id} is in another channel")
+                return ForeignParent(f"message {new.parent_id} is in another channel", channel_id)
         elif new.channel_id not in self.channels:
             return _no_such_channel(new.channel_id)
         message_id = ids.next(new.created_at)

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from superchat.chat.service import Chat
+from superchat.clocks import wall_ms
 from superchat.config import Config
 from superchat.ops.control.commands import Commands, operator
 from superchat.ops.control.messages import Answer, Request
@@ -50,7 +51,7 @@ class Local:
         config = attrs.evolve(config, server=attrs.evolve(config.server, admin_password=""))
         self._who = operator(os.getuid())
         self._storage: IStorage = SQLiteStorage(config.database_path, reactor)
-        self._chat = Chat(config, self._storage, reactor, Logger(observer=LogPublisher()))
+        self._chat = Chat(config, self._storage, reactor, wall_ms, Logger(observer=LogPublisher()))
         self._commands = Commands(self._chat, self._storage, reactor, config.database_path, is_server=False)
 
     async def ask(self, command: str, **arguments: object) -> Answer:

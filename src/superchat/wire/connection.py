@@ -18,14 +18,18 @@ class Connection:
 
     ``accepts`` says which messages may come in. A server takes ``FROM_CLIENT``; a client passes ``BY_CODE``.
 
-    - MUST hold no more memory than the bytes that arrived and still wait: a length reserves nothing.
+    - MUST hold no more memory than the bytes that arrived and still wait: a length reserves nothing, and where
+      nothing waits there is no buffer. What came last is parsed where it is; only the beginning of a frame is copied.
     - MUST parse one frame per ``next_event``, so that whoever reads decides the pace.
     - MUST raise Broken for ever once framing is lost (decisions 1.5).
     """
 
+    __slots__ = ("_accepts", "_at", "_broken", "_buffer", "_last", "peer_version")
+
     def __init__(self, accepts: Mapping[int, type[Message]] = FROM_CLIENT) -> None:
         self._accepts = accepts
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""
+        self._at = 0  # how much of the buffer has been parsed
         self._broken: str | None = None
         self._last: tuple[int, int, int, int] | None = None
         self.peer_version = 0
@@ -34,11 +38,11 @@ class Connection:
     @property
     def buffered_bytes(self) -> int:
         """How many bytes wait to be parsed."""
-        return len(self._buffer)
+        return len(self._buffer) - self._at
 
     @property
     def last_frame(self) -> Header | None:
-        """The header of the frame behind the latest event, for debug lines."""
+        """The header of the frame behind the event that ``next_event`` has just returned, for debug lines."""
         if self._last is None:
             return None
         length, version, code, flags = self._last
@@ -46,26 +50,31 @@ class Connection:
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes as they come; after Broken they are dropped."""
-        if self._broken is None:
-            self._buffer += data
+        if self._broken is not None:
+            return
+        if not self._buffer:
+            self._buffer = data
+            return
+        self._keep_the_rest()
+        self._buffer += data
 
     def next_event(self) -> Event | None:
         """Parse the next frame; None means that more bytes are needed. Raises Broken when framing is lost."""
         if self._broken is not None:
             raise Broken(self._broken)
-        buffer = self._buffer
-        if len(buffer) < LENGTH.size:
+        if not self._buffer:
+            self._last = None
             return None
         try:
-            return self._parse(buffer)
+            return self._parse(self._buffer, self._at)
         except Broken as error:
             self._broken = error.reason
-            self._buffer = bytearray()
+            self._drop()
             raise
 
     def receive_eof(self) -> None:
         """Take note that nothing more will come. Raises Broken if that cuts a frame in two."""
-        end = 0
+        end = self._at
         while end + LENGTH.size <= len(self._buffer):
             (length,) = LENGTH.unpack_from(self._buffer, end)
             end += LENGTH.size + length
@@ -76,22 +85,41 @@ class Connection:
         """Return the frame of ``message`` for this peer. Raises Unencodable as ``frames.encode`` does."""
         return frames.encode(message, compress=self.peer_version == frames.VERSION)
 
-    def _parse(self, buffer: bytearray) -> Event | None:
-        (length,) = LENGTH.unpack_from(buffer)
+    def _parse(self, buffer: bytes | bytearray, at: int) -> Event | None:
+        if len(buffer) - at < LENGTH.size:
+            self._keep_the_rest()
+            return None
+        (length,) = LENGTH.unpack_from(buffer, at)
         if not MIN_LENGTH <= length <= MAX_LENGTH:
             raise Broken(f"frame length {length} is not within {MIN_LENGTH}..{MAX_LENGTH}")
-        end = LENGTH.size + length
+        end = at + LENGTH.size + length
         if len(buffer) < end:
+            self._keep_the_rest()
             return None
-        self._last = header = HEADER.unpack_from(buffer)
+        self._last = header = HEADER.unpack_from(buffer, at)
         _, version, code, flags = header
-        payload = bytes(buffer[HEADER.size : end])
-        del buffer[:end]
+        payload = bytes(buffer[at + HEADER.size : end])
+        if end == len(buffer):
+            self._drop()
+        else:
+            self._at = end
         if version and not self.peer_version:
             self.peer_version = version
         if flags & COMPRESSED and payload:
             payload = frames.decompress(payload)
         return self._decode(code, payload)
+
+    def _keep_the_rest(self) -> None:
+        """Let go of what has been parsed; what waits grows in place, however many pieces it comes in."""
+        if not isinstance(self._buffer, bytearray):
+            self._buffer = bytearray(memoryview(self._buffer)[self._at :])
+        elif self._at:
+            del self._buffer[: self._at]
+        self._at = 0
+
+    def _drop(self) -> None:
+        self._buffer = b""
+        self._at = 0
 
     def _decode(self, code: int, payload: bytes) -> Event:
         known = self._accepts.get(code)

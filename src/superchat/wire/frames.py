@@ -44,7 +44,8 @@ def encode(message: Message, *, compress: bool = False, version: int = VERSION) 
     Raises Unencodable if a value does not fit its field or the frame exceeds 1 MiB.
     """
     payload = message.pack()
-    return (compress and _compressed(message, payload, version)) or _plain(message, payload, version)
+    packed = _compressed(message, payload, version) if compress and len(payload) >= COMPRESS_FROM_BYTES else None
+    return packed or _frame(message, 0, payload, version)
 
 
 @attrs.frozen(eq=False)
@@ -60,7 +61,7 @@ class Encoded:
     @cached_property
     def plain(self) -> bytes:
         """The frame as everybody understands it. Raises Unencodable as ``encode`` does."""
-        return _plain(self.message, self._payload, VERSION)
+        return _frame(self.message, 0, self._payload, VERSION)
 
     @cached_property
     def compressed(self) -> bytes:
@@ -91,10 +92,6 @@ def decompress(payload: bytes) -> bytes:
     if len(plain) != size:
         raise Broken(f"compressed payload declares {size} bytes and holds {len(plain)}")
     return plain
-
-
-def _plain(message: Message, payload: bytes, version: int) -> bytes:
-    return _frame(message, 0, payload, version)
 
 
 def _compressed(message: Message, payload: bytes, version: int) -> bytes | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import attrs
-from twisted.internet.interfaces import IReactorTime
 
 from superchat.auth.passwords import acceptable
 from superchat.chat.identity import find_account
@@ -39,7 +38,6 @@ class AccountAdministration:
 
     chat: Chat
     storage: IStorage
-    clock: IReactorTime
 
     async def create(self, actor: Actor, nickname: str, secret: str, role: str | None) -> Change:
         """Make an account, also of a reserved name, with the rights of *role* and of the lists of the configuration
@@ -152,7 +150,7 @@ class AccountAdministration:
             target_id=account_id,
             target=nickname,
             details=details,
-            performed_at=int(self.clock.seconds() * 1000),
+            performed_at=self.chat.now_ms(),
         )
 
     def _log(self, actor: Actor, did: str, account: Account, details: str = "") -> None:

@@ -49,7 +49,7 @@ class Commands:
         self._database = database.resolve()
         self._is_server = is_server
         self._started_at = clock.seconds()
-        self._accounts = AccountAdministration(chat, storage, clock)
+        self._accounts = AccountAdministration(chat, storage)
         self._turns = DeferredLock()
         self._by_name: Mapping[str, Carry] = {
             "account": self._account,
@@ -168,7 +168,7 @@ class Commands:
         limit, everything = given.number("limit", maximum=LONGEST_LIST), given.flag("include_expired")
         given.end()
         found = await self._chat.moderation.list_bans(include_expired=everything, limit=limit)
-        rows = [ban_row(ban, self._now_ms()) for ban in found]
+        rows = [ban_row(ban, self._chat.now_ms()) for ban in found]
         return Answer(_counted(len(rows), "ban"), rows=rows)
 
     # Looking on
@@ -215,7 +215,7 @@ class Commands:
             target_id=None,
             target=path,
             details=f"{size_bytes} bytes",
-            performed_at=self._now_ms(),
+            performed_at=self._chat.now_ms(),
         )
         await self._storage.record(act)
         self._chat.activity.info("{actor} backed up the database to {path}", actor=actor.name, path=path)
@@ -239,9 +239,6 @@ class Commands:
         if sum(target is not None for target in (user, nickname, ip_cidr)) != 1:
             raise ControlError(ErrorKind.USAGE, "name a user, a nickname or an address, and only one of them")
         return user, nickname, ip_cidr
-
-    def _now_ms(self) -> int:
-        return int(self._clock.seconds() * 1000)
 
 
 def _counted(number: int, what: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +38,11 @@ class Control:
         self._lock = lock
         self._port: Any = None
         self._open = ExitStack()
+
+    @property
+    def ports(self) -> Sequence[Any]:
+        """What listens, while it does."""
+        return () if self._port is None else (self._port,)
 
     def start(self) -> None:
         """Listen; nobody but the server's user and the superuser can connect. Raises `ControlUnavailable`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import attrs
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 
+from superchat.clocks import wall_seconds
 from superchat.ops.profiling.profile import OTHERS, Measure, Profile, Sample, summed
 from superchat.ops.profiling.refusal import OneAtATime, Refusal
 from superchat.ops.profiling.sources import Sources
@@ -47,6 +47,7 @@ class Session:
     """One run of tracemalloc."""
 
     since: float  # Unix seconds
+    began: float  # seconds of the reactor's clock
     frames: int
 
 
@@ -113,7 +114,7 @@ class MemoryTracing:
     def _begin(self, frames: int | None) -> bool:
         """Begin to trace, or hold on to the tracing that there is; return whether it is new."""
         if not tracemalloc.is_tracing():
-            self.session = Session(time.time(), frames or 1)
+            self.session = Session(wall_seconds(), self._clock.seconds(), frames or 1)
             tracemalloc.start(self.session.frames)
             return True
         traced = tracemalloc.get_traceback_limit()
@@ -140,7 +141,7 @@ class MemoryTracing:
         self._idle = None
 
     def _age(self) -> float:
-        return time.time() - self.session.since if self.session else 0.0
+        return self._clock.seconds() - self.session.began if self.session else 0.0
 
     def _about(self) -> str:
         limit = tracemalloc.get_traceback_limit()
@@ -193,7 +194,7 @@ def _add(total: _Counts, counts: Mapping[_Lines, tuple[int, int]]) -> None:
 def _profile(measures: tuple[Measure, ...], after: _Counts, before: _Counts, seconds: float, *comments: str) -> Profile:
     sources = Sources()
     samples = summed((*_samples(after, 1, sources), *_samples(before, -1, sources)))
-    return Profile(measures, samples, taken_at=time.time(), duration_seconds=seconds, comments=comments)
+    return Profile(measures, samples, taken_at=wall_seconds(), duration_seconds=seconds, comments=comments)
 
 
 def _samples(counts: _Counts, sign: int, sources: Sources) -> Iterator[Sample]:

@@ -21,6 +21,7 @@ from typing import Final
 
 import attrs
 
+from superchat.clocks import wall_seconds
 from superchat.ops.profiling.profile import OTHERS, Frame, Labels, Measure, Profile, Sample, Stack, summed
 from superchat.ops.profiling.stacks import CUT, MAX_DEPTH, place
 
@@ -81,7 +82,7 @@ class CpuSampler:
         """Begin. Raises `SamplerUnavailable` outside the main thread, and if something else uses SIGPROF."""
         if signal.getsignal(signal.SIGPROF) not in (signal.SIG_DFL, signal.SIG_IGN):
             raise SamplerUnavailable("something else in this process uses SIGPROF")
-        self._taken_at, self._started = time.time(), time.monotonic()
+        self._taken_at, self._started = wall_seconds(), time.monotonic()
         for thread in threading.enumerate():
             self._clocks[thread.native_id or 0] = _cpu_nanoseconds(thread.native_id) or 0
         try:

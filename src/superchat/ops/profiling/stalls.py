@@ -13,6 +13,7 @@ import attrs
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from superchat.clocks import wall_seconds
 from superchat.ops.profiling.profile import Frame, Measure, Profile, Sample, Stack
 from superchat.ops.profiling.stacks import outwards, stack_of
 
@@ -61,7 +62,7 @@ class ReactorWatch(Service):
         threshold_seconds: float = 0.05,
         *,
         now: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float] = wall_seconds,
     ) -> None:
         self.threshold_seconds = threshold_seconds
         self.last_lag_seconds = 0.0

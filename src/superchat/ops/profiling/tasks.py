@@ -6,7 +6,6 @@ import functools
 import gc
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -17,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall, deferLater
 
+from superchat.clocks import wall_seconds
 from superchat.ops.profiling.profile import Frame, Labels, Measure, Profile, Sample, Stack, summed
 from superchat.ops.profiling.stacks import outwards, place, stack_of
 
@@ -49,7 +49,7 @@ async def tasks(reactor: Any) -> Profile:
     for _ in _pending(counts):
         await deferLater(reactor, 0)
     samples = summed(Sample(stack, (count,), labels) for (stack, labels), count in counts.items())
-    return Profile(MEASURES, samples, taken_at=time.time(), comments=_totals(samples))
+    return Profile(MEASURES, samples, taken_at=wall_seconds(), comments=_totals(samples))
 
 
 def _totals(samples: Iterable[Sample]) -> tuple[str, ...]:

@@ -1,0 +1,158 @@
+"""Posting through a whole server, over real sockets; every acknowledgement is durable (WAL, synchronous=FULL).
+
+The yardstick, measured in the same run on the same disk, is a bare loop that commits every row with SQLite. The clients
+are one process that does no more than count the answers by their size; the server is another.
+
+    python -m benchmarks.posts [--posters 50] [--in-flight 8] [--seconds 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import select
+import socket
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Final
+
+import attrs
+
+from benchmarks.server import cpu_seconds, raise_descriptor_limit, running_server
+from superchat.wire import frames, messages
+
+CHANNEL: Final = 2
+CONTENT: Final = b"x" * 140
+POST: Final = frames.encode(messages.PostMessage(channel_id=CHANNEL, content=CONTENT))
+ANSWER_BYTES: Final = len(frames.encode(messages.MessagePosted(success=True, message_id=1, message="Message posted")))
+SETTLE_SECONDS: Final = 0.5
+
+
+@attrs.define(eq=False)
+class Poster:
+    """One client, with some posts in flight at any time; *asked* has the times of those that are not answered yet."""
+
+    socket: socket.socket
+    asked: deque[float] = attrs.field(factory=deque)
+    rest_bytes: int = 0
+
+    @classmethod
+    def connect(cls, port: int, nickname: str) -> Poster:
+        """Connect and take a nickname."""
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(frames.encode(messages.SetNickname(nickname=nickname)))
+        return cls(connection)
+
+    def forget(self) -> None:
+        """Read what came so far, greetings and presence, and leave blocking mode."""
+        self.socket.recv(1 << 20)
+        self.socket.setblocking(False)
+
+    def post(self, number: int, now: float) -> None:
+        """Send *number* more."""
+        self.socket.sendall(POST * number)
+        self.asked.extend([now] * number)
+
+    def answered(self, now: float) -> list[float]:
+        """Read; the seconds that each of the posts took that are answered."""
+        self.rest_bytes += len(self.socket.recv(1 << 16))
+        number, self.rest_bytes = divmod(self.rest_bytes, ANSWER_BYTES)
+        return [now - self.asked.popleft() for _ in range(number)]
+
+
+@attrs.frozen
+class Outcome:
+    """What a phase came to."""
+
+    rate: float  # acknowledged posts a second
+    took: list[float]  # seconds, of each
+    server_seconds: float  # CPU of the server for one post
+
+    def __str__(self) -> str:
+        cuts = quantiles(self.took, n=100)
+        return (
+            f"{self.rate:9,.0f}/s   p50 {cuts[49] * 1e3:6.2f} ms   p99 {cuts[98] * 1e3:6.2f} ms"
+            f"   server {self.server_seconds * 1e6:4.0f} us of CPU each"
+        )
+
+
+def bare_commits(folder: Path, seconds: float) -> list[float]:
+    """The seconds that each commit of one row took, with nothing around it."""
+    took = []
+    with closing(sqlite3.connect(folder / "bare.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("CREATE TABLE message (id INTEGER PRIMARY KEY, content BLOB)")
+        ends = time.monotonic() + seconds
+        while (began := time.monotonic()) < ends:
+            connection.execute("INSERT INTO message (content) VALUES (?)", (CONTENT,))
+            took.append(time.monotonic() - began)
+    return took
+
+
+def posting(posters: Sequence[Poster], in_flight: int, seconds: float, pid: int) -> Outcome:
+    """Keep that many of each poster's posts in flight for some seconds, then wait for the last answers."""
+    poll = select.epoll()
+    by_descriptor = {poster.socket.fileno(): poster for poster in posters}
+    for descriptor in by_descriptor:
+        poll.register(descriptor, select.EPOLLIN)
+    took: list[float] = []
+    used, began = cpu_seconds(pid), time.monotonic()
+    ends = began + seconds
+    for poster in posters:
+        poster.post(in_flight, began)
+    now = began
+    while now < ends or any(poster.asked for poster in posters):
+        for descriptor, _ in poll.poll(1.0):
+            poster = by_descriptor[descriptor]
+            now = time.monotonic()
+            answered = poster.answered(now)
+            took += answered
+            if answered and now < ends:
+                poster.post(len(answered), now)
+        now = time.monotonic()
+    poll.close()
+    return Outcome(len(took) / (now - began), took, (cpu_seconds(pid) - used) / len(took))
+
+
+def measure(folder: Path, number: int, in_flight: int, seconds: float) -> None:
+    """Print the yardstick, one post at a time, and many."""
+    before = bare_commits(folder, seconds / 2)
+    with running_server(folder=str(folder)) as server:
+        posters = [Poster.connect(server.port, f"poster{n:02}") for n in range(number)]
+        time.sleep(SETTLE_SECONDS)
+        for poster in posters:
+            poster.forget()
+        alone = posting(posters[:1], 1, seconds, server.pid)
+        many = posting(posters, in_flight, seconds, server.pid)
+        for poster in posters:
+            poster.socket.close()
+    bare = before + bare_commits(folder / "superchat", seconds / 2)
+    bare_rate = len(bare) / sum(bare)
+    print(f"bare commits of one row     {bare_rate:9,.0f}/s   p50 {median(bare) * 1e3:6.2f} ms")
+    print(f"1 poster, 1 in flight       {alone}   ratio of p50 {median(alone.took) / median(bare):5.2f}")
+    print(f"{number} posters, {in_flight} in flight    {many}   ratio of rates {many.rate / bare_rate:5.2f}")
+
+
+def main(arguments: Sequence[str] = sys.argv[1:]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--posters", type=int, default=50)
+    parser.add_argument("--in-flight", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of each phase")
+    parser.add_argument("--folder", default=".", help="where to put the databases; a real disk (default: here)")
+    parser.add_argument("--quick", action="store_true", help="phases of one second")
+    options = parser.parse_args(arguments)
+    raise_descriptor_limit()
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        measure(Path(name), options.posters, options.in_flight, 1.0 if options.quick else options.seconds)
+
+
+if __name__ == "__main__":
+    main()
