@@ -26,6 +26,7 @@ import attrs
 
 from benchmarks.server import cpu_seconds, raise_descriptor_limit, running_server
 from superchat.wire import frames, messages
+from superchat.wire.connection import Connection
 
 CHANNEL: Final = 2
 CONTENT: Final = b"x" * 140
@@ -50,9 +51,15 @@ class Poster:
         connection.sendall(frames.encode(messages.SetNickname(nickname=nickname)))
         return cls(connection)
 
-    def forget(self) -> None:
-        """Read what came so far, greetings and presence, and leave blocking mode."""
-        self.socket.recv(1 << 20)
+    def settle(self) -> None:
+        """Read all that came before the answer to a PING: greetings, and the presence of those who came meanwhile."""
+        incoming = Connection(messages.BY_CODE)
+        self.socket.sendall(frames.encode(messages.Ping(timestamp=0)))
+        event = None
+        while not isinstance(event, messages.Pong):
+            event = incoming.next_event()
+            if event is None:
+                incoming.receive_data(self.socket.recv(1 << 16))
         self.socket.setblocking(False)
 
     def post(self, number: int, now: float) -> None:
@@ -127,9 +134,9 @@ def measure(folder: Path, number: int, in_flight: int, seconds: float) -> None:
     before = bare_commits(folder, seconds / 2)
     with running_server(folder=str(folder)) as server:
         posters = [Poster.connect(server.port, f"poster{n:02}") for n in range(number)]
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(SETTLE_SECONDS)  # presence is told a moment later
         for poster in posters:
-            poster.forget()
+            poster.settle()
         alone = posting(posters[:1], 1, seconds, server.pid)
         many = posting(posters, in_flight, seconds, server.pid)
         for poster in posters:

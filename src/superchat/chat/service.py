@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -10,49 +9,24 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from superchat.auth.passwords import Passwords, PasswordsAtOnce
-from superchat.chat.accounts import (
-    TO_CHANGE_PASSWORD,
-    TO_REGISTER,
-    UNREADABLE_CHANGE,
-    Accounts,
-    not_authenticated,
-    not_changed,
-    not_registered,
-)
+from superchat.chat.accounts import Accounts
 from superchat.chat.admin_password import AdminPassword
 from superchat.chat.attempts import Attempts
 from superchat.chat.bans import Bans
 from superchat.chat.beginnings import announcement, seeds
 from superchat.chat.broadcasts import Broadcasts
-from superchat.chat.channels import ChannelDirectory, Channels, not_joined, not_left
+from superchat.chat.channels import ChannelDirectory, Channels
+from superchat.chat.commands import Services, commands
 from superchat.chat.counters import CloseCause, Counters
-from superchat.chat.creating import (
-    CREATORS,
-    SUBCREATORS,
-    UNREADABLE,
-    WINDOW_SECONDS,
-    Creating,
-    channel_not_created,
-    subchannel_not_created,
-)
-from superchat.chat.deleting import Deleting, channel_not_deleted
-from superchat.chat.direct import UNREADABLE_CONSENT, UNREADABLE_KEY, UNREADABLE_REFUSAL, UNREADABLE_START, Direct
-from superchat.chat.dispatch import UNREADABLE_REQUEST, Command, Dispatcher, Event, Need, Refusal, Role
+from superchat.chat.creating import WINDOW_SECONDS, Creating
+from superchat.chat.deleting import Deleting
+from superchat.chat.direct import Direct
+from superchat.chat.dispatch import Dispatcher, Event
 from superchat.chat.editing import Editing
-from superchat.chat.identity import Identity, not_named
+from superchat.chat.identity import Identity
 from superchat.chat.limits import SlidingWindows
 from superchat.chat.moderation import Moderation
-from superchat.chat.moderation_requests import (
-    ADMINS,
-    MODERATORS,
-    MODERATORS_TO_LIST,
-    ModerationRequests,
-    ip_not_banned,
-    ip_not_unbanned,
-    user_not_banned,
-    user_not_deleted,
-    user_not_unbanned,
-)
+from superchat.chat.moderation_requests import ModerationRequests
 from superchat.chat.posting import Posting
 from superchat.chat.presence import Presence
 from superchat.chat.reading import Reading
@@ -60,16 +34,7 @@ from superchat.chat.registry import ChannelRegistry
 from superchat.chat.retention import Retention
 from superchat.chat.session import Peer, Session
 from superchat.chat.sessions import Sessions, posting_rate
-from superchat.chat.ssh_keys import (
-    TO_ADD,
-    TO_DELETE,
-    TO_LABEL,
-    TO_LIST,
-    SSHKeys,
-    not_added,
-    not_deleted,
-    not_labelled,
-)
+from superchat.chat.ssh_keys import SSHKeys
 from superchat.chat.subscriptions import Subscriptions
 from superchat.chat.unread import Unread
 from superchat.chat.visibility import Visibility
@@ -80,17 +45,8 @@ from superchat.model import name_key
 from superchat.storage.interface import IStorage
 from superchat.wire import frames, messages
 from superchat.wire.errors import ErrorCode
-from superchat.wire.records import Message
 
 SHUTDOWN_REASON: Final = "Server shutting down for maintenance"
-
-NICKNAME_REQUIRED: Final = "Nickname required. Use SET_NICKNAME first."
-NAMED: Final = Need(Role.NAMED, Refusal(ErrorCode.AUTH_REQUIRED, NICKNAME_REQUIRED))
-NAMED_TO_DELETE: Final = Need(Role.NAMED, Refusal(ErrorCode.NICKNAME_REQUIRED, NICKNAME_REQUIRED))
-REGISTERED_TO_EDIT: Final = Need(
-    Role.REGISTERED, Refusal(ErrorCode.AUTH_REQUIRED, "Authentication required. Register to edit messages.")
-)
-BAD_REQUEST: Final = Refusal(ErrorCode.INVALID_FORMAT, UNREADABLE_REQUEST)
 
 _EVERYWHERE: Final = Logger()
 
@@ -210,7 +166,7 @@ class Chat:
         self.moderation.protected = frozenset(map(name_key, self.config.server.admin_users))
         self.identity = self._identity()
         self._dispatcher = Dispatcher(
-            self._commands(), self._clock, self.counters, self._account_posts, rate, self.activity
+            commands(self._services()), self._clock, self.counters, self._account_posts, rate, self.activity
         )
         self._server_config = frames.encode(announcement(self.config))
 
@@ -226,7 +182,7 @@ class Chat:
             self.activity,
         )
 
-    def _commands(self) -> Mapping[type[Message], Command]:
+    def _services(self) -> Services:
         limits, direct = self.config.limits, self.direct
         identity = self.identity
         accounts = Accounts(
@@ -290,70 +246,18 @@ class Chat:
             limits.max_message_length,
             self.activity,
         )
-        return {
-            messages.AuthRequest: Command(accounts.authenticate, decline=not_authenticated),
-            messages.SetNickname: Command(identity.set_nickname, decline=not_named),
-            messages.RegisterUser: Command(accounts.register, TO_REGISTER, decline=not_registered),
-            messages.Logout: Command(accounts.log_out),
-            messages.ChangePassword: Command(
-                accounts.change_password, TO_CHANGE_PASSWORD, decline=not_changed, unreadable=UNREADABLE_CHANGE
-            ),
-            messages.AddSSHKey: Command(ssh_keys.add, TO_ADD, decline=not_added, unreadable=BAD_REQUEST),
-            messages.ListSSHKeys: Command(ssh_keys.list, TO_LIST, unreadable=BAD_REQUEST),
-            messages.UpdateSSHKeyLabel: Command(
-                ssh_keys.update_label, TO_LABEL, decline=not_labelled, unreadable=BAD_REQUEST
-            ),
-            messages.DeleteSSHKey: Command(ssh_keys.delete, TO_DELETE, decline=not_deleted, unreadable=BAD_REQUEST),
-            messages.GetUserInfo: Command(identity.get_user_info),
-            messages.ListUsers: Command(identity.list_users),
-            messages.Ping: Command(_pong),
-            messages.Disconnect: Command(_hang_up),
-            messages.ListChannels: Command(channels.list_channels),
-            messages.GetSubchannels: Command(channels.get_subchannels, unreadable=BAD_REQUEST),
-            messages.JoinChannel: Command(channels.join, decline=not_joined),
-            messages.LeaveChannel: Command(channels.leave, decline=not_left),
-            messages.ListChannelUsers: Command(channels.list_users),
-            messages.CreateChannel: Command(
-                creating.create_channel,
-                CREATORS,
-                decline=channel_not_created,
-                unreadable=UNREADABLE,
-                comes_first=True,
-            ),
-            messages.CreateSubchannel: Command(
-                creating.create_subchannel,
-                SUBCREATORS,
-                decline=subchannel_not_created,
-                unreadable=UNREADABLE,
-                comes_first=True,
-            ),
-            messages.DeleteChannel: Command(deleting.delete_channel, ADMINS, decline=channel_not_deleted),
-            messages.PostMessage: Command(posting.post, NAMED, rated=True, overlaps=True),
-            messages.EditMessage: Command(editing.edit, REGISTERED_TO_EDIT),
-            messages.DeleteMessage: Command(editing.delete, NAMED_TO_DELETE),
-            messages.ListMessages: Command(reading.list_messages),
-            messages.SubscribeChannel: Command(subscriptions.subscribe_channel),
-            messages.UnsubscribeChannel: Command(subscriptions.unsubscribe_channel),
-            messages.SubscribeThread: Command(subscriptions.subscribe_thread),
-            messages.UnsubscribeThread: Command(subscriptions.unsubscribe_thread),
-            messages.GetUnreadCounts: Command(unread.get_counts),
-            messages.UpdateReadState: Command(unread.update),
-            messages.StartDM: Command(direct.start_dm, NAMED, unreadable=UNREADABLE_START),
-            messages.ProvidePublicKey: Command(direct.provide_public_key, unreadable=UNREADABLE_KEY),
-            messages.AllowUnencrypted: Command(direct.invites.allow, unreadable=UNREADABLE_CONSENT),
-            messages.DeclineDM: Command(direct.invites.decline, unreadable=UNREADABLE_REFUSAL),
-            messages.BanUser: Command(moderation.ban_user, MODERATORS, decline=user_not_banned),
-            messages.BanIP: Command(moderation.ban_ip, ADMINS, decline=ip_not_banned),
-            messages.UnbanUser: Command(moderation.unban_user, MODERATORS, decline=user_not_unbanned),
-            messages.UnbanIP: Command(moderation.unban_ip, ADMINS, decline=ip_not_unbanned),
-            messages.ListBans: Command(moderation.list_bans, MODERATORS_TO_LIST),
-            messages.DeleteUser: Command(moderation.delete_user, ADMINS, decline=user_not_deleted),
-        }
-
-
-def _pong(session: Session, message: messages.Ping) -> None:
-    session.reply(messages.Pong(client_timestamp=message.timestamp))
-
-
-def _hang_up(session: Session, message: messages.Disconnect) -> None:
-    session.peer.disconnect(None, "client")
+        return Services(
+            accounts=accounts,
+            identity=identity,
+            ssh_keys=ssh_keys,
+            channels=channels,
+            creating=creating,
+            deleting=deleting,
+            posting=posting,
+            editing=editing,
+            reading=reading,
+            subscriptions=subscriptions,
+            unread=unread,
+            direct=direct,
+            moderation=moderation,
+        )
