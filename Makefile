@@ -21,10 +21,11 @@ PIP_INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-c
 PLUGIN_CACHE := -c 'from twisted.plugin import IPlugin, getPlugins; list(getPlugins(IPlugin))'
 
 .DEFAULT_GOAL := help
-.PHONY: help run test proof lint types check docs bench fuzz simulate clean
+.PHONY: help run test proof lint types check docs bench fuzz simulate faults kill power syscalls peers descriptors
+.PHONY: signals clock soak clean
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile | expand -t 20
 
 run: $(RUN_READY)  ## Start the server; flags go into ARGS, as in make run ARGS="--port 7000"
 	@exec $(BIN)/scd $(ARGS)
@@ -50,17 +51,46 @@ bench: $(TEST_READY)  ## Run the benchmarks, the long ones in their quick form
 	$(BIN)/python -m benchmarks.codec
 	$(BIN)/python -m benchmarks.storage --quick
 	$(BIN)/python -m benchmarks.fanout --quick
+	$(BIN)/python -m benchmarks.posts --quick
 	$(BIN)/python -m benchmarks.storm --quick
 	$(BIN)/python -m benchmarks.scrape --quick
 	$(BIN)/python -m benchmarks.activity --quick
 	$(BIN)/python -m benchmarks.retention --quick
 	$(BIN)/python -m benchmarks.logins --quick
 
-fuzz: $(TEST_READY)  ## Feed the decoder random bytes
-	@$(BIN)/python -m tests.fuzz.fuzz_wire $(ARGS)
+fuzz: $(TEST_READY)  ## Feed parsers and whole conversations with what nobody should send, from the kept corpus on
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 simulate: $(TEST_READY)  ## Play 2,000 chats by seeds beside a simple model; --seed N plays one again
 	@$(BIN)/python -m tests.model.simulate $(ARGS)
+
+# What is promised when things break, each in its long form; --help in ARGS shows what can be chosen.
+
+faults: kill power syscalls peers descriptors signals clock soak  ## All of the following, one after the other: hours
+
+kill: $(TEST_READY)  ## Kill servers 1,000 times, and look for what was acknowledged
+	@$(BIN)/python -m tests.faults.kill $(ARGS)
+
+power: $(TEST_READY)  ## Cut the power of disks at thousands of moments, and look for what was acknowledged
+	@$(BIN)/python -m tests.faults.power $(ARGS)
+
+syscalls: $(TEST_READY)  ## Let every call to the file system fail once
+	@$(BIN)/python -m tests.faults.syscalls --every $(ARGS)
+
+peers: $(TEST_READY)  ## Let peers be slow, stuck and hostile, and see whether others notice
+	@$(BIN)/python -m tests.faults.peers $(ARGS)
+
+descriptors: $(TEST_READY)  ## Let the file descriptors run out, again and again
+	@$(BIN)/python -m tests.faults.descriptors $(ARGS)
+
+signals: $(TEST_READY)  ## Stop, reload and pause servers in every state
+	@$(BIN)/python -m tests.faults.signals $(ARGS)
+
+clock: $(TEST_READY)  ## Set the clock forwards and back while people talk
+	@$(BIN)/python -m tests.faults.clock $(ARGS)
+
+soak: $(TEST_READY)  ## Half an hour at half load, in which nothing may grow
+	@$(BIN)/python -m tests.faults.soak $(ARGS)
 
 clean:  ## Remove everything that was generated
 	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov build dist _trial_temp*

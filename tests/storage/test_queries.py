@@ -195,7 +195,7 @@ class QueryTests(SynchronousTestCase):
         """Messages that are committed together share their statements."""
         executed: list[str] = []
         self.connection.set_trace_callback(executed.append)
-        self.append(2 * 128 + 3 * 16 + 5, self.append(1)[0])
+        self.append(256 + 32 + 16 + 4 + 1, self.append(1)[0])
         self.connection.set_trace_callback(None)
-        # Each time BEGIN, look up, count and COMMIT; a first insert, then 2 + 3 + 5.
-        self.assertEqual(len([text for text in executed if not text.startswith("--")]), 3 + 1 + 4 + 10)
+        # Each time BEGIN, look up, count and COMMIT; a first insert, then five.
+        self.assertEqual(len([text for text in executed if not text.startswith("--")]), 3 + 1 + 4 + 5)

@@ -96,10 +96,11 @@ INSERT INTO message
     (id, channel_id, parent_id, root_id, author_id, author_nickname, author_session, content, created_at)
 VALUES """
 
-# Statements by how many messages they insert, greatest first. Few, so that all stay prepared; SQLite allows
-# 32,766 parameters in one.
+# Statements by how many messages they insert, greatest first. Powers of two, so that any number needs but a few of
+# them, each of which may wait for the interpreter; SQLite allows 32,766 parameters in one.
 _NEW_MESSAGE = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
-INSERT_MESSAGES = {count: _INSERT_MESSAGE + ", ".join([_NEW_MESSAGE] * count) for count in (128, 16, 1)}
+_COUNTS = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+INSERT_MESSAGES = {count: _INSERT_MESSAGE + ", ".join([_NEW_MESSAGE] * count) for count in _COUNTS}
 
 # (JSON array of [message id, change]): those messages and all above them.
 COUNT_FOR_ANCESTORS = """
