@@ -35,7 +35,7 @@ class Crowd:
         return len(self._sockets)
 
     def connect(self, number: int, greeting: bytes) -> float:
-        """Open so many connections more, and wait for the greeting on each; the seconds until the last one was there."""
+        """Open so many connections more, and wait for each one's greeting; the seconds until the last was there."""
         start = time.monotonic()
         for _ in range(number):
             self._awaited[len(self)] = greeting

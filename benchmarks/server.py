@@ -77,6 +77,8 @@ def running_server(metrics_port: int = 0, limits: str = _UNLIMITED, folder: str 
             folder = stack.enter_context(tempfile.TemporaryDirectory())
         config = Path(folder, "superchat.toml")
         config.write_text(_CONFIG.format(metrics_port=metrics_port, limits=limits))
+        log = Path(folder, "superchat", "server.log")
+        log.unlink(missing_ok=True)  # of the server that ran there before
         process = subprocess.Popen(
             [*_COMMAND, "superchat", "--config", str(config)],
             env={**os.environ, "XDG_DATA_HOME": folder},
@@ -84,7 +86,7 @@ def running_server(metrics_port: int = 0, limits: str = _UNLIMITED, folder: str 
             stdout=subprocess.DEVNULL,
         )
         try:
-            yield Server(_port(Path(folder, "superchat", "server.log")), process.pid)
+            yield Server(_port(log), process.pid)
         finally:
             process.terminate()
             process.wait()
@@ -96,5 +98,5 @@ def _port(log: Path) -> int:
         for line in log.read_text().splitlines() if log.exists() else ():
             if "Server started on port" in line:
                 return int(line.rsplit(" ", 1)[1])
-        time.sleep(0.02)
+        time.sleep(0.005)
     raise SystemExit("the server did not start")

@@ -107,6 +107,7 @@ class Server(Service):
             factory.chat.counters, reactor, lambda: [*self._ports, *self._operator_ports, *control.ports]
         )
         self._failure: str | None = None
+        self._heeds_signals: Deferred[None] = Deferred()
 
     def startService(self) -> None:
         """Start. What goes wrong is one sentence on standard error; raises `StartFailed` before the reactor runs."""
@@ -114,7 +115,7 @@ class Server(Service):
         _end_when_interrupted()
         sys.setswitchinterval(SWITCH_SECONDS)
         gc.set_threshold(*COLLECTING)
-        self._logs.start()
+        self._start_logs()
         self._accept_failures.start()
         self._reload.listen(self._reactor)
         self._reactor.callWhenRunning(self._reactor.callLater, 0, self._stop_on_signals)
@@ -128,6 +129,14 @@ class Server(Service):
         super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
+    def _start_logs(self) -> None:
+        try:
+            self._logs.start()
+        except OSError as error:
+            text = f"cannot write the log {error.filename}: {error.strerror}"
+            print(f"superchat: {text}", file=sys.__stderr__, flush=True)
+            raise StartFailed(text) from None
+
     def _stop_on_signals(self) -> None:
         """Stop in order, and end with exit code 0. Twisted's own handlers, which this replaces once the reactor has
         installed them, make the process end by the signal, and a supervisor take that for a crash."""
@@ -137,6 +146,7 @@ class Server(Service):
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
+        self._heeds_signals.callback(None)
 
     def _stop_reactor(self, reason: str) -> None:
         if self.running:
@@ -159,6 +169,9 @@ class Server(Service):
         about = self.config.discovery
         self._log.info("{name}: {text}", name=about.server_name, text=about.server_description)
         self._control.start()
+        await self._heeds_signals  # from now on nothing ends it but in order
+        if not self.running:
+            return
         self._ports.extend(map(self._listen, self.listeners))
         self.monitor.serving()
         self._factory.chat.retention.start()
@@ -202,7 +215,7 @@ class Server(Service):
         if not self.running:
             return  # what fails because the server was stopped meanwhile is no news
         expected = failure.check(StorageError, ControlUnavailable) is not None
-        text = failure.getErrorMessage() or f"cannot start: {failure.type.__name__}"
+        text = failure.getErrorMessage() or f"cannot start: {type(failure.value).__name__}"
         if expected:
             self._log.error("{text}", text=text)
         else:
@@ -219,7 +232,7 @@ class Server(Service):
 
 def _end_when_interrupted() -> None:
     """Let Ctrl-C end the process on the spot, as SIGTERM does, until the reactor runs: what Python raises for it would
-    be kept by some Deferred. What is acknowledged is stored, and nothing is yet."""
+    be kept by some Deferred. Nobody is served yet, and the database survives any end."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 

@@ -21,6 +21,7 @@ from superchat.net.factory import SuperChatFactory
 from superchat.net.listening import PortUnavailable, bind
 from superchat.net.proxies import ProxiedFactory, TrustedProxies
 from superchat.net.websocket import WebSocketResource, make_site
+from superchat.net.websocket_frames import PARTS_OF_A_FRAME
 from superchat.ops.control.addresses import socket_path
 from superchat.ops.control.commands import Commands
 from superchat.ops.control.listening import Control
@@ -68,7 +69,13 @@ def makeService(options: Options) -> IService:
     proxied = ProxiedFactory(factory, proxies, reactor) if config.server.trusted_proxies else factory
     listeners = [Listener(_bound(interface, config.server.tcp_port), proxied, "TCP server")]
     if config.server.http_port:
-        resource = WebSocketResource(factory, clock=reactor, proxies=proxies)
+        resource = WebSocketResource(
+            factory,
+            clock=reactor,
+            max_frames_per_second=lambda: PARTS_OF_A_FRAME * chat.config.limits.max_frames_per_second,
+            proxies=proxies,
+            rounds=factory.rounds,
+        )
         site = make_site({b"ws": resource}, reactor=reactor)
         listeners.append(Listener(_bound(interface, config.server.http_port), site, "Public HTTP server (/ws)"))
     logs = LogFiles(config.data_directory, config.logging.debug, reactor, json=config.logging.json)

@@ -106,6 +106,15 @@ class ParsingTests(SynchronousTestCase):
             self.assert_bad(f"{key_type} {wrong}", "second word")
         self.assert_bad(f"ssh-rsa {blob}", "not a key of the type ssh-rsa")
 
+    def test_compressed_point(self) -> None:
+        """A key of a curve in the notation that nobody writes is refused like any other that cannot be read."""
+        point = ec.derive_private_key(7, ec.SECP256R1()).public_key()
+        compressed = point.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+        fields = (b"ecdsa-sha2-nistp256", b"nistp256", compressed)
+        blob = b"".join(struct.pack(">I", len(field)) + field for field in fields)
+        line = f"ecdsa-sha2-nistp256 {base64.b64encode(blob).decode()}"
+        self.assert_bad(line, "not a key of the type ecdsa-sha2-nistp256")
+
     def test_one_line(self) -> None:
         """Nothing but a line of bounded length is looked at."""
         line = next(iter(KNOWN))

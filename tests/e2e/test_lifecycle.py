@@ -262,6 +262,13 @@ class StartThatFails(SynchronousTestCase):
         self.assertIn(str(place.database), lines[0])
         self.assertEqual(digest(place.database), before)
 
+    def test_no_log(self) -> None:
+        """A log that cannot be written is one line that names it."""
+        place = new_place(self)
+        log = place.data_directory / "errors.log"
+        log.mkdir(parents=True)
+        self.assertEqual(self.start(place, "--port", "0"), [f"superchat: cannot write the log {log}: Is a directory"])
+
     def test_no_data_directory(self) -> None:
         """A data directory that cannot be made is one line that names it."""
         place = new_place(self)

@@ -1,1 +1,5 @@
-"""Fuzz targets; each runs by itself for a bounded time, or under atheris."""
+"""Fuzzing: whatever comes from outside, in whatever order, gives only what is documented.
+
+`python -m tests.fuzz` runs it for as long as one likes; every run of the tests does for some seconds, from the corpus
+that is kept beside this file. See `tests.fuzz.command`.
+"""

@@ -96,6 +96,18 @@ class ListeningTests(SynchronousTestCase):
         with socket.create_connection(("127.0.0.1", listening.getsockname()[1])):
             pass
 
+    def test_accepted(self) -> None:
+        """Whoever connects is answered without delay, and noticed when it is gone without a word."""
+        for interface in ("", "127.0.0.1"):
+            listening = bind(interface, 0)
+            self.addCleanup(listening.close)
+            listening.setblocking(True)
+            with socket.create_connection(("127.0.0.1", listening.getsockname()[1])):
+                accepted, _ = listening.accept()
+            with accepted:
+                self.assertTrue(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+                self.assertTrue(accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+
     def test_unknown_interface(self) -> None:
         """An address that this machine does not have is named."""
         error = self.assertRaises(PortUnavailable, bind, "192.0.2.1", 6465)

@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from superchat.chat.beginnings import announcement
 from superchat.config import Limits, Logging
 from superchat.model import NewMessage
-from superchat.net.protocol import EVENTS_PER_TURN, LINGER_SECONDS
+from superchat.net.protocol import EVENTS_PER_TURN, LINGER_SECONDS, LONGEST_REST_SECONDS
 from superchat.net.turn import TURN_SECONDS, Turn
 from superchat.storage.memory import MemoryStorage
 from superchat.wire import frames
@@ -178,6 +178,50 @@ class FloodTests(ProtocolTestCase):
         flooder.deliver(frames.encode(Ping(timestamp=1)) * 1000)
         other.send(Ping(timestamp=2))
         self.assertEqual([type(event) for event in other.received()], [Pong])
+
+
+class DearTests(ProtocolTestCase):
+    """A frame that asks for much is worth many of the frame limit (decisions 1.9)."""
+
+    limits = Limits(max_frames_per_second=10, frame_burst=20)
+
+    def test_rest(self) -> None:
+        """What a burst of frames costs is on credit; then the session waits, without an error, and is answered."""
+        client = self.connect()
+        page = ListMessages(channel_id=1, limit=200)  # is worth 50 more
+        client.send(page, page, Ping(timestamp=1))
+        self.assertEqual([type(event) for event in client.received()], [MessageList])
+        self.clock.advance(2.9)
+        self.assertEqual(client.received(), [])
+        self.clock.advance(0.2)
+        self.assertEqual([type(event) for event in client.received()], [MessageList])
+        self.clock.pump([0.1] * 60)
+        self.assertEqual(client.received(), [Pong(client_timestamp=1)])
+
+    def test_few(self) -> None:
+        """Who asks for much now and then does not wait."""
+        client = self.connect()
+        for _ in range(5):
+            client.send(ListMessages(channel_id=1, limit=50), Ping(timestamp=1))
+            self.assertEqual([type(event) for event in client.received()], [MessageList, Pong])
+            self.clock.advance(1.2)
+
+    def test_bounded(self) -> None:
+        """Nobody waits for so long that the session would seem idle."""
+        client = self.connect()
+        for _ in range(30):
+            client.protocol._owe(1000)
+        client.send(Ping(timestamp=1))
+        self.clock.pump([0.1] * int(10 * LONGEST_REST_SECONDS + 1))
+        self.assertEqual(client.received(), [Pong(client_timestamp=1)])
+
+    def test_unlimited(self) -> None:
+        """Without a limit on frames there is none on what they are worth."""
+        self.limits = Limits(max_frames_per_second=0)
+        self.setUp()
+        client = self.connect()
+        client.send(*[ListMessages(channel_id=1, limit=200)] * 100)
+        self.assertEqual(len(client.received()), 100)
 
 
 class EndTests(ProtocolTestCase):

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from unittest.mock import patch
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
@@ -312,6 +313,33 @@ class RestoreTests(BackupTestCase):
         self.assertIn("Input/output error", str(error))
         self.assertEqual(self.names(), {"superchat.db", "copy.db"})
         self.assertEqual(self.remarks(self.database), ["then", "now", "in the log"])
+
+    def test_first_step_fails(self) -> None:
+        """When the old database cannot be set aside as a whole, it is as it was: a log that is gone is put back."""
+        self.database.write_bytes(b"garbage" * 1000)
+        log = self.folder / "superchat.db-wal"
+        log.write_bytes(b"log of garbage")
+        synced: list[Path] = []
+
+        def fail_second(path: Path) -> None:
+            synced.append(path)
+            if len(synced) == 2:
+                raise OSError(errno.EIO, "Input/output error")
+
+        self.patch(restore_module, "sync", fail_second)
+        self.assertRaises(StorageError, restore, self.target, self.database, EVENING)
+        self.assertEqual(self.names(), {"superchat.db", "superchat.db-wal", "copy.db"})
+        self.assertEqual((self.database.read_bytes(), log.read_bytes()), (b"garbage" * 1000, b"log of garbage"))
+
+    def test_draft_that_stays(self) -> None:
+        """What has its name is restored, whatever becomes of the draft's remains."""
+
+        def fail(path: Path, missing_ok: bool = False) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        with patch.object(Path, "unlink", fail):
+            back_up(self.database, self.folder / "second.db")
+        self.assertEqual(self.remarks(self.folder / "second.db"), ["then", "now"])
 
     def test_damaged_database(self) -> None:
         """A database that cannot be read any more is kept with its log, as they were."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
@@ -194,6 +195,32 @@ class PrepareTests(SynchronousTestCase):
         self.assertIn("versions up to 1", text)
         self.assertEqual(self.path.read_bytes(), before)
         self.assertEqual(self.backups(), [])
+
+    def test_backup_fails(self) -> None:
+        """A backup that fails, or was cut short, leaves no half of itself behind to fill the disk."""
+        self.prepare(FIRST)
+        self.path.with_name("chat.db.backup-v1-20250101-000000.part").write_bytes(b"half of it")
+
+        def fail(path: Path) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with patch("superchat.storage.migrations.sync", fail):
+            self.assertIn("No space left", self.assert_refused(FIRST, SECOND))
+        self.assertEqual(self.files(), ["chat.db"])
+        self.prepare(FIRST, SECOND)
+        self.assertEqual(len(self.backups()), 1)
+
+    def test_cannot_be_looked_at(self) -> None:
+        """A database that cannot be looked at is not taken for a missing one, which a new one would replace."""
+        self.prepare(FIRST)
+        before = self.path.read_bytes()
+
+        def fail(path: Path, **options: object) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        with patch.object(Path, "stat", fail):
+            self.assertIn("Input/output error", self.assert_refused(FIRST))
+        self.assertEqual(self.path.read_bytes(), before)
 
     def test_locked(self) -> None:
         """A database that cannot be written is an error at start, not at the first message."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import SynchronousTestCase
@@ -173,6 +175,18 @@ class OpeningTests(SynchronousTestCase):
         """A file that is no database is refused by name."""
         self.path.write_bytes(b"no database " * 1000)
         self.assert_refused(SQLiteStorage(self.path, self.reactor), StorageError)
+
+    def test_folder_that_cannot_be_synced(self) -> None:
+        """A log whose name may be lost with the power is an error at start; the next one works (decisions 4.6)."""
+
+        def fail(path: Path) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        storage = SQLiteStorage(self.path, self.reactor)
+        with patch("superchat.storage.sqlite.sync", fail):
+            self.assertIn("Input/output error", self.assert_refused(storage, StorageError))
+        self.successResultOf(storage.open())
+        self.reactor.run_until_fired(storage.close())
 
     def test_broken_schema(self) -> None:
         """A database whose tables are gone is an error at start, not at the first message."""

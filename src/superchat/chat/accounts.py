@@ -19,7 +19,7 @@ from superchat.chat.sessions import network_of
 from superchat.clocks import NowMs
 from superchat.errors import Declined
 from superchat.model import Account, NewAccount, UserFlags, name_key
-from superchat.storage.errors import LastKey, NameTaken, Renamed, UnknownAccount
+from superchat.storage.errors import LastKey, NameTaken, Renamed, StorageError, UnknownAccount
 from superchat.storage.interface import IStorage
 from superchat.wire.errors import ErrorCode
 from superchat.wire.messages import (
@@ -75,6 +75,7 @@ class Accounts:
     """Told of a session that acts for somebody else now, or for nobody any more."""
     logged_in: Callable[[Session], Awaitable[None] | None] = _nothing
     """Told of a session that has logged in, once it knows."""
+    _log = Logger()
 
     async def authenticate(self, session: Session, message: AuthRequest) -> None:
         """wire 0x01: log in, also from another account (reference 2.1)."""
@@ -189,9 +190,13 @@ class Accounts:
             self.identity.presence.online(session)
 
     async def _welcome(self, session: Session) -> None:
-        waiting = self.logged_in(session)
-        if waiting is not None:
-            await waiting
+        try:
+            waiting = self.logged_in(session)
+            if waiting is not None:
+                await waiting
+        except StorageError as error:
+            # It is answered already, and one request has one answer: who waits for the account waits on.
+            self._log.error("database error after a login: {error}", error=error)
 
     def _check_ban(self, session: Session, account: Account) -> None:
         refusal = self.identity.bans.login_refusal(account)

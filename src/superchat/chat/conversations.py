@@ -18,6 +18,7 @@ from superchat.chat.turns import Turns
 from superchat.clocks import NowMs
 from superchat.errors import Declined, Refused
 from superchat.model import Account, Channel, Participant
+from superchat.storage.errors import StorageError
 from superchat.storage.interface import IStorage
 from superchat.wire.errors import ErrorCode
 from superchat.wire.messages import DMParticipantLeft, DMReady, LeaveResponse
@@ -41,6 +42,7 @@ class Conversations:
     """Two people's affairs are settled one after the other, by `pair`."""
     _deleted: set[int] = attrs.field(factory=set)
     """Accounts that were deleted, perhaps while a conversation of theirs was on its way; their ids never return."""
+    _log = Logger()
 
     @property
     def membership(self) -> Membership:
@@ -76,7 +78,7 @@ class Conversations:
         self.parties.tell(second.participant, ready(channel, second, first))
         for party in (first, second):
             if party.gone or party.participant.account_id in self._deleted:
-                await self._depart(channel.id, party.participant)
+                await self._depart_meanwhile(channel.id, party.participant)
 
     def leaving(self, session: Session, channel_id: int) -> Awaitable[None] | None:
         """Leave for good, joined or not; None when that is no conversation of *session* (reference 6.5)."""
@@ -114,6 +116,13 @@ class Conversations:
             if role is None:
                 raise Declined(ErrorCode.INVALID_INPUT, "Session is not joined to the requested channel")
             await self._depart(channel_id, attrs.evolve(role, nickname=session.nickname or role.nickname), session)
+
+    async def _depart_meanwhile(self, channel_id: int, gone: Participant) -> None:
+        """Both have been told that the conversation began: what the storage cannot do now is no answer to anybody."""
+        try:
+            await self._depart(channel_id, gone)
+        except StorageError as error:
+            self._log.error("database error after a conversation began: {error}", error=error)
 
     async def _depart(self, channel_id: int, gone: Participant, asking: Session | None = None) -> None:
         """The order is the reference's (section 6.5): the note, the others, the answer, presence."""

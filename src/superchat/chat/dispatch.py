@@ -144,7 +144,8 @@ class Dispatcher:
             result = self._run(session, command, message)
         except Exception as error:  # noqa: BLE001  # whatever a rule does wrong, the session gets an answer
             return self._in_turn(session, self._answer_failure, message, error)
-        if not isinstance(result, Deferred):
+        if not isinstance(result, Deferred) or (result.called and session.under_way):
+            # Also one that was refused at once, by a storage for which too many wait.
             return self._in_turn(session, self._await, message, result)
         session.begin()
         self._counters.under_way += 1

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Final
 
 import attrs
+from twisted.logger import Logger
 
 from superchat.chat.conversations import Conversations, encrypted, pair
 from superchat.chat.membership import identity, speaks_for
@@ -14,7 +15,7 @@ from superchat.chat.session import Session
 from superchat.chat.sessions import Sessions
 from superchat.errors import Refused
 from superchat.model import Account, Invite, NewInvite, Participant
-from superchat.storage.errors import TooManyInvites, UnknownAccount, UnknownInvite
+from superchat.storage.errors import StorageError, TooManyInvites, UnknownAccount, UnknownInvite
 from superchat.storage.interface import IStorage
 from superchat.wire.errors import ErrorCode
 from superchat.wire.messages import AllowUnencrypted, DeclineDM, DMDeclined, DMPending, DMRequest, KeyRequired
@@ -42,6 +43,7 @@ class Invites:
     sessions: Sessions
     parties: Parties
     conversations: Conversations
+    _log = Logger()
 
     async def ask(self, session: Session, initiator: Party, target: Party, *, insists: bool) -> None:
         """Open the conversation that *initiator* wants if nobody has to be asked, else wait for *target*'s consent.
@@ -61,10 +63,7 @@ class Invites:
             invite = await self._create(session, initiator, target, insists=insists)
         else:
             session.reply(_pending(invite))
-        # What the target allowed, or the key it provided, while the invite was on its way did not see the invite.
-        now = await self.parties.current(target.participant)
-        if now is not None and self._agreed(initiator, now, insists=insists):
-            await self._open(initiator, now, invite, session)
+        await self._agreed_meanwhile(session, initiator, target, invite, insists=insists)
 
     async def allow(self, session: Session, message: AllowUnencrypted) -> None:
         """wire 0x1B: nothing is downgraded (decisions 6.2); encrypted all the same when both have keys by now."""
@@ -140,6 +139,22 @@ class Invites:
         except UnknownAccount:
             raise _unknown_invite() from None
         self.sessions.refresh(changed)
+
+    async def _agreed_meanwhile(
+        self, session: Session, initiator: Party, target: Party, invite: Invite | None, *, insists: bool
+    ) -> None:
+        """What the target allowed, or the key it provided, while the invite was on its way did not see the invite.
+
+        The initiator has its answer, that it must wait; when nothing better comes of it, that stays true.
+        """
+        try:
+            now = await self.parties.current(target.participant)
+            if now is not None and self._agreed(initiator, now, insists=insists):
+                await self._open(initiator, now, invite, session)
+        except Refused:
+            pass
+        except StorageError as error:
+            self._log.error("database error after an invite: {error}", error=error)
 
     def _agreed(self, initiator: Party, target: Party, *, insists: bool) -> bool:
         """Whether *target* need not be asked: both have keys (reference 6.1), or it allows everybody to talk to it

@@ -23,6 +23,11 @@ ENTRY_BYTES: Final = 128
 """More than an entry has beside its content; only pages near 1 MiB need exact figures."""
 
 
+def page_limit(wanted: int) -> int:
+    """How many messages a page has at most, if so many are wanted; 0 is for the server to say (decisions 4.3)."""
+    return min(wanted or _DEFAULT_PAGE, _LARGEST_PAGE)
+
+
 def shown(author: Message | NewMessage) -> str:
     """How an author's name is shown: ``~`` anonymous, ``$`` admin, ``@`` moderator, bare for other accounts, and
     empty for the server's own notes (wire 0x89)."""
@@ -78,8 +83,7 @@ class Reading:
             parent = await self.visibility.existing(session, message.parent_id)
             if parent.channel_id != place.id:
                 raise Refused(ErrorCode.INVALID_INPUT, "Parent message is in another channel")
-        limit = min(message.limit or _DEFAULT_PAGE, _LARGEST_PAGE)
-        cursor = limit, message.before_id, message.after_id, self.visibility.bans.view(session)
+        cursor = page_limit(message.limit), message.before_id, message.after_id, self.visibility.bans.view(session)
         if message.parent_id:
             page = await self.storage.thread_page(message.parent_id, *cursor)
         else:

@@ -2,56 +2,62 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred, DeferredList
+from collections.abc import Iterable
+
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 
 from superchat.chat.service import SHUTDOWN_REASON, Chat
+from superchat.net.connections import Connected, Connections
 from superchat.net.outbox import Flusher
-from superchat.net.protocol import SuperChatProtocol
+from superchat.net.protocol import SuperChatProtocol, Surroundings
+from superchat.net.rounds import Rounds
 from superchat.net.turn import Turn
 
 
 class SuperChatFactory(Factory):
-    """Serves one `Chat` on any number of stream ports; one `Flusher` serves all of their outboxes."""
+    """Serves one `Chat` on any number of stream ports; one `Flusher` serves all of their outboxes, a given one even
+    those of several chats."""
 
     noisy = False
 
-    def __init__(self, chat: Chat, clock: IReactorTime) -> None:
+    def __init__(self, chat: Chat, clock: IReactorTime, flusher: Flusher | None = None) -> None:
+        if flusher is None:
+            flusher = Flusher(clock, chat.broadcasts.settle)
+            chat.broadcasts.through(flusher)
         self.chat = chat
-        self.flusher = Flusher(clock, chat.broadcasts.settle)
-        chat.broadcasts.through(self.flusher)
+        self.flusher = flusher
         self._clock = clock
         self._turn = Turn(clock)
-        self._connections: set[SuperChatProtocol] = set()
+        self._connections = Connections(clock)
+        self._surroundings = Surroundings(chat, clock, flusher, self._turn, self._connections)
+
+    @property
+    def rounds(self) -> Rounds:
+        """Where clients go on that have more to do than fits one turn; whatever carries them takes part."""
+        return self._turn.rounds
 
     def buildProtocol(self, addr: IAddress | None) -> SuperChatProtocol:
         host = getattr(addr, "host", "unix").removeprefix("::ffff:")
         self.chat.activity.info("Connection from {host}:{port}", host=host, port=getattr(addr, "port", 0))
-        protocol = SuperChatProtocol(self.chat, self._clock, self.flusher, self._turn, host)
-        protocol.factory = self
-        self._connections.add(protocol)
-        protocol.lost.addCallback(lambda _: self._connections.discard(protocol))
-        return protocol
+        return SuperChatProtocol(self._surroundings, host)
 
-    def close_all(self, timeout_seconds: float) -> Deferred[object]:
+    def close_all(self, timeout_seconds: float) -> Deferred[None]:
         """Announce the shutdown to everybody; fires when the last connection is gone, at most *timeout_seconds*
         later, whatever the peers do (decisions 1.8)."""
         self.chat.stop()
-        remaining = tuple(self._connections)
-        for protocol in remaining:
-            protocol.retire(SHUTDOWN_REASON, "shutdown")
-        deadline = self._clock.callLater(timeout_seconds, _abort, remaining)
-        gone = DeferredList([protocol.lost for protocol in remaining])
+        for connection in self._connections:
+            connection.retire(SHUTDOWN_REASON, "shutdown")
+        deadline = self._clock.callLater(timeout_seconds, _abort, self._connections)
 
-        def done(result: object) -> object:
+        def done(_: None) -> None:
             if deadline.active():
                 deadline.cancel()
-            return result
 
-        return gone.addCallback(done)
+        return self._connections.gone().addCallback(done)
 
 
-def _abort(protocols: tuple[SuperChatProtocol, ...]) -> None:
-    for protocol in protocols:
-        protocol.abort()
+def _abort(connections: Iterable[Connected]) -> None:
+    for connection in connections:
+        connection.abort()

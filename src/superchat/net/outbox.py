@@ -99,12 +99,12 @@ class Outbox:
         "_budget",
         "_chunks",
         "_closed",
+        "_direct",
         "_flusher",
         "_handed",
         "_idle",
         "_overflowing",
         "_paused",
-        "_send",
         "_transport",
         "drained",
         "overflowed",
@@ -117,19 +117,19 @@ class Outbox:
         self._transport = transport
         self._flusher = flusher
         self._budget = budget_bytes
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes] | None = None
         self._handed = 0
         self._idle = True
         self._paused = False
         self._overflowing = False
         self._closed = False
-        self._send: Callable[[bytes], int] | None = _direct_send(transport)
+        self._direct = isinstance(transport, Connection) and not transport.TLS
         self.overflowed = overflowed
         self.drained: Callable[[], None] | None = None
         """Called once when everything written so far has left; set it anew for each time."""
         self.pending_bytes = 0
         """What was written and is not known to have reached the kernel."""
-        if self._send is None:
+        if not self._direct:
             transport.registerProducer(self, True)
 
     def write(self, frames: bytes) -> None:
@@ -139,7 +139,10 @@ class Outbox:
         if self.pending_bytes > self._budget:
             self._overflow()
             return
-        self._chunks.append(frames)
+        if self._chunks is None:
+            self._chunks = [frames]
+        else:
+            self._chunks.append(frames)
         self.pending_bytes += len(frames)
         if self._idle:
             self._idle = False
@@ -155,21 +158,21 @@ class Outbox:
             return
         self._idle = not self._paused
         if self._idle and self._chunks:
-            self._hand_over()
+            self._hand_over(self._chunks)
         if self._idle and self.drained is not None:
             drained, self.drained = self.drained, None
             drained()
 
     def discard(self) -> None:
         """Drop what the transport has not been given yet; the frames that it was given stay whole."""
-        self._chunks = []
+        self._chunks = None
         self._handed = self.pending_bytes = 0
 
     def close(self) -> None:
         """Give the transport the rest, and drop later writes; it is up to the caller to close the transport."""
         if self._chunks:
             self._transport.writeSequence(self._chunks)
-        if self._paused or self._send is None:
+        if self._paused or not self._direct:
             self._transport.unregisterProducer()
         self.stopProducing()
 
@@ -190,7 +193,7 @@ class Outbox:
             return
         self._paused = False
         self._flusher.waiting.discard(self)
-        if self._send is not None:
+        if self._direct:
             self._transport.unregisterProducer()
         self.pending_bytes -= self._handed
         self._handed = 0
@@ -200,19 +203,18 @@ class Outbox:
         """The connection is gone, or as good as gone."""
         self._closed = True
         self._flusher.waiting.discard(self)
-        self._chunks = []
+        self._chunks = None
         self.drained = None
         self.overflowed = _ignored
         self.pending_bytes = 0
 
-    def _hand_over(self) -> None:
-        chunks = self._chunks
+    def _hand_over(self, chunks: list[bytes]) -> None:
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        self._chunks = []
+        self._chunks = None
         self.pending_bytes = 0
-        if self._send is not None:
+        if self._direct:
             try:
-                sent = self._send(data)
+                sent = self._transport.getHandle().send(data)
             except OSError:
                 sent = 0  # would block, or broken: the transport finds out which
             if sent == len(data):
@@ -232,11 +234,3 @@ class Outbox:
 
 def _ignored() -> None:
     """Nobody has to be told any more; who was to be told would be kept alive."""
-
-
-def _direct_send(transport: Any) -> Callable[[bytes], int] | None:
-    """The kernel's own send for a plain TCP transport, else None."""
-    if isinstance(transport, Connection) and not transport.TLS:
-        send: Callable[[bytes], int] = transport.getHandle().send
-        return send
-    return None

@@ -8,7 +8,7 @@ from typing import Final
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-SLICE_SECONDS: Final = 0.01
+SLICE_SECONDS: Final = 0.001
 """After this long in one go, the rest waits."""
 LONGEST_REST_SECONDS: Final = 1.0
 """So that a clock that is set forward stops nothing."""

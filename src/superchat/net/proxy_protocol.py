@@ -54,6 +54,8 @@ def _version_1(data: bytes) -> Source | None:
         return Source(None, 0, len(line) + 2)
     try:
         _, family, source, _, port, _ = words
+        if b"%" in source or not port.isdigit():
+            raise ValueError  # Python takes the names of links for a part of an address, and signs and _ in numbers
         address = ip_address(source.decode("ascii"))
         number = int(port)
     except ValueError as error:

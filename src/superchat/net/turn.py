@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -19,11 +18,8 @@ class Turn:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._ends: float | None = None
-        self._rounds = Rounds(clock)
-
-    def later(self, step: Callable[[], None]) -> None:
-        """Run *step* in a later turn, after those of everybody who waits already. It MUST NOT raise."""
-        self._rounds.add(step)
+        self.rounds = Rounds(clock)
+        """Where those go on later who have more to do than fits their share of this turn."""
 
     def is_over(self, now: float) -> bool:
         """Whether the present turn has served clients for long enough at *now*, seconds of the clock."""

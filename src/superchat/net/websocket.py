@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 
 import attrs
@@ -104,8 +104,9 @@ class WebSocketResource(Resource):
 
     It belongs on a site made by `make_site`. The protocol gets a `WebSocketTransport` and speaks bytes over
     it as over TCP. A factory that builds none makes the answer 503. The numbers are those of
-    `WebSocketLimits`; `allowed_origins` is explained at `handshake_refusal`. What one of `proxies` says in
-    X-Forwarded-For is the client's address (decisions 1.4).
+    `WebSocketLimits`, asked for anew for each connection where they can change; `allowed_origins` is explained
+    at `handshake_refusal`. What one of `proxies` says in X-Forwarded-For is the client's address (decisions
+    1.4). What does not fit one turn is read in `rounds`.
     """
 
     _log = Logger()
@@ -116,16 +117,19 @@ class WebSocketResource(Resource):
         *,
         clock: IReactorTime,
         max_message_bytes: int = 1_048_580,
-        max_frames_per_second: int = 2_500,
+        max_frames_per_second: Callable[[], int] = lambda: 500,
         close_timeout_seconds: float = 5.0,
         allowed_origins: tuple[str, ...] = (),
         proxies: TrustedProxies | None = None,
+        rounds: Rounds | None = None,
     ) -> None:
         super().__init__()
         self._factory = factory
         self._clock = clock
-        self._rounds = Rounds(clock)
-        self._limits = WebSocketLimits(max_message_bytes, max_frames_per_second, close_timeout_seconds)
+        self._rounds = rounds or Rounds(clock)
+        self._max_message_bytes = max_message_bytes
+        self._max_frames_per_second = max_frames_per_second
+        self._close_timeout_seconds = close_timeout_seconds
         self._allowed_origins = allowed_origins
         self._proxies = proxies or TrustedProxies()
 
@@ -150,7 +154,10 @@ class WebSocketResource(Resource):
         protocol = self._factory.buildProtocol(client)
         if protocol is None:
             return _NOT_SERVED.answer(request)
-        websocket = WebSocketTransport(stream, protocol, self._clock, self._limits, self._rounds)
+        limits = WebSocketLimits(
+            self._max_message_bytes, self._max_frames_per_second(), self._close_timeout_seconds
+        )
+        websocket = WebSocketTransport(stream, protocol, self._clock, limits, self._rounds)
         channel.upgrade(websocket)
         stream.write(_switching_protocols(request.requestHeaders))
         with self._log.failuresHandled("a protocol failed at the start of a WebSocket") as starting:

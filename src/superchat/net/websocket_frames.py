@@ -19,6 +19,9 @@ _frame_length = struct.Struct("!I").unpack_from
 _medium_header = struct.Struct("!BBH").pack
 _large_header = struct.Struct("!BBQ").pack
 
+PARTS_OF_A_FRAME: Final = 5
+"""So many WebSocket frames may carry one frame of the protocol: a peer may write it as the reference server does, in
+up to 5 messages (wire 2)."""
 THROTTLE_SECONDS: Final = 0.1
 """How long reading rests once a peer has used up its WebSocket frames."""
 
@@ -34,7 +37,7 @@ class WebSocketLimits:
     """
 
     max_message_bytes: int = 1_048_580
-    max_frames_per_second: int = 2_500
+    max_frames_per_second: int = 500
     close_timeout_seconds: float = 5.0
 
 

@@ -127,8 +127,7 @@ class Canary:
         self.interval_seconds = interval_seconds
         self._clock = clock
         self._chat = Chat(_CONFIG, _Cage(storage), clock, now_ms, Logger(observer=LogPublisher()))
-        self._factory = SuperChatFactory(self._chat, clock)
-        self._factory.flusher = flusher
+        self._factory = SuperChatFactory(self._chat, clock, flusher)
         self._call: IDelayedCall | None = None
         self._started_at = clock.seconds()
         self._stopped = False

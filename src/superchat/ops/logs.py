@@ -107,7 +107,8 @@ class LogFiles:
         False when one of them cannot be opened; it is as soon as it can, at most a second later.
         """
         with self._lines.lock:
-            return all([log.file.reopen() for log in self._logs.values()])
+            reopened = [log.file.reopen() for log in self._logs.values()]
+            return all(reopened)
 
     def choose(self, debug: bool, json: bool) -> None:
         """Begin or end debug.log and server.json.log while running (decisions 9.5).

@@ -24,7 +24,7 @@ class Connection:
     - MUST raise Broken for ever once framing is lost (decisions 1.5).
     """
 
-    __slots__ = ("_accepts", "_at", "_broken", "_buffer", "_last", "peer_version")
+    __slots__ = ("_accepts", "_at", "_broken", "_buffer", "_last", "last_payload_bytes", "peer_version")
 
     def __init__(self, accepts: Mapping[int, type[Message]] = FROM_CLIENT) -> None:
         self._accepts = accepts
@@ -34,6 +34,8 @@ class Connection:
         self._last: tuple[int, int, int, int] | None = None
         self.peer_version = 0
         """The first version byte received that is not 0; until then 0 (decisions 1.2)."""
+        self.last_payload_bytes = 0
+        """How long the payload behind the latest event is, decompressed."""
 
     @property
     def buffered_bytes(self) -> int:
@@ -107,6 +109,7 @@ class Connection:
             self.peer_version = version
         if flags & COMPRESSED and payload:
             payload = frames.decompress(payload)
+        self.last_payload_bytes = len(payload)
         return self._decode(code, payload)
 
     def _keep_the_rest(self) -> None:
