@@ -18,12 +18,12 @@ from twisted.internet.protocol import Factory, Protocol
 from benchmarks.server import Server, raise_descriptor_limit
 from superchat.chat.beginnings import announcement
 from superchat.config import Config
-from superchat.net.listening import BACKLOG
 from superchat.wire import frames
 
 GREETING = frames.encode(announcement(Config()))
 GREETING_START = GREETING[: frames.HEADER.size]
 """The same whatever the configuration is."""
+BACKLOG = 4096
 Kind = Literal["twisted", "loop"]
 
 

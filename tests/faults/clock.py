@@ -31,8 +31,9 @@ from tests.faults.wall_clock import WallClock
 
 CONFIG: Final = UNLIMITED + "\n[retention]\ncleanup_interval_minutes = 1\n"
 HOUR: Final = 3600.0
-MOST_WRONG_SECONDS: Final = 120 * HOUR
-"""Less than any message is kept, 168 hours: however often the clock jumps, nothing is ever due."""
+MOST_WRONG_SECONDS: Final = 80 * HOUR
+"""From one end to the other this is less than a message is kept, 168 hours: however often the clock jumps, and for
+however long, nothing is ever due."""
 LONGEST_SECONDS: Final = 900.0
 """More than anything here takes; a jump of an hour that is taken for time makes it longer."""
 AT_ONCE: Final = 100
@@ -116,7 +117,7 @@ def end_well(case: SynchronousTestCase, server: JumpyServer, talkers: Talkers, j
     talkers.close()
     case.assertEqual(talkers.mistakes(may_end=True), [])
     case.assertEqual({one.end for one in talkers.people}, {"Server shutting down for maintenance"})
-    case.assertEqual(talkers.not_stored(running.place.database), [])
+    case.assertEqual(talkers.not_stored(running.place.database)[:10], [])
     case.assertEqual(integrity(running.place.database), "ok")
     case.assertEqual((running.data_directory / "errors.log").read_text(), "")
 

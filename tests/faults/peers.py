@@ -96,6 +96,7 @@ def verdict(besieged: Besieged, attack: Attack, options: argparse.Namespace) -> 
         for attacked in (False, True) if number % 2 else (True, False):
             if attacked:
                 besieged.let_loose([attack], options.peers)
+                time.sleep(options.before)
             phases[attacked] = measured(besieged, options, problems)
             besieged.call_off()
             time.sleep(SETTLING_SECONDS)
@@ -112,6 +113,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--ways", nargs="+", default=["tcp", "websocket", "http", "metrics"], help="only over these")
     parser.add_argument("--peers", type=int, default=10, help="how many at once, all from one address (default: 10)")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of a phase (default: %(default)s)")
+    parser.add_argument("--before", type=float, default=1.0, help="seconds of an attack before a phase (default: 1)")
     parser.add_argument("--rounds", type=int, default=10, help="pairs of phases for each kind (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=100.0, help="posts a second (default: %(default)s)")
     parser.add_argument("--bound", type=float, default=1.10, help="the ratio that must not be passed (default: 1.10)")

@@ -42,6 +42,7 @@ canary_interval_seconds = %d
 {UNLIMITED}
 max_auth_attempts_per_minute = 0
 max_channel_creates = 0
+session_timeout_seconds = 600
 """
 """What the load needs, and retention as often as possible; everything else is as it comes."""
 

@@ -38,7 +38,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--every", action="store_true", help="play all cases; takes an hour or two")
+    parser.add_argument("--every", action="store_true", help="play all cases; takes two or three hours")
     parser.add_argument("--cases", type=int, default=400, metavar="N", help="how many of them else (%(default)s)")
     parser.add_argument("--errno", nargs="*", default=[], metavar="NAME", help="only failures with these errors")
     parser.add_argument("--scene", nargs="*", default=[*SCENES], choices=[*SCENES], help="only these scenes")

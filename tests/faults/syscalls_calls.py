@@ -143,6 +143,12 @@ class Faults:
         """Let what is synced not be: for speed, where only processes are killed."""
         self._words[_SKIPS_SYNC] = 1
 
+    def close(self) -> None:
+        """Be of no more use here; what fails goes on to."""
+        self._words.release()
+        self._bytes.release()
+        self._map.close()
+
     @property
     def calls(self) -> int:
         """How many counted."""

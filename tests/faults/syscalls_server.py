@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import random
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -312,6 +313,7 @@ def _trace_of_start(server: FailingServer, place: Place | None) -> list[Call]:
     trace = starter.faults.trace
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=PATIENCE_SECONDS)
+    starter.finish()
     return trace
 
 
@@ -331,6 +333,7 @@ def _fail_start(server: FailingServer, place: Place | None, number: int, error: 
     starter.faults.rest()
     end(process)
     process.communicate()
+    starter.finish()
 
 
 class _Starter:
@@ -339,6 +342,7 @@ class _Starter:
     def __init__(self, server: FailingServer, place: Place | None) -> None:
         self._case = server.case
         self._library = server._library
+        self._is_anew = place is None
         if place is None:
             place = new_place(server.case)
             place.data_directory.mkdir(parents=True)
@@ -354,3 +358,9 @@ class _Starter:
         """Whether it serves, or has ended instead."""
         assert process.stdout is not None
         return any("Server started on port" in line for line in process.stdout)
+
+    def finish(self) -> None:
+        """Remove what was made; there may be thousands."""
+        self.faults.close()
+        if self._is_anew:
+            shutil.rmtree(self.place.root)

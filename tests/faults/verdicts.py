@@ -50,6 +50,12 @@ class Load:
         errors = [kind for kind in self.outcome["errors"] if not kind.startswith("slow reader")]
         return [*self.outcome["faults"], *errors, *([] if self.outcome["ok"] else ["not good"])]
 
+    @property
+    def waited_percent(self) -> float:
+        """For how much of the time the server, or a process of the load test, had work to do and no core."""
+        metrics = self.outcome["metrics"]
+        return max(metrics["server_wait_percent"] or 0.0, metrics["generator_wait_percent"] or 0.0)
+
     def p99_ms(self, name: str) -> float:
         """The 99th percentile of a latency."""
         return float(self.outcome["metrics"][f"{name}_p99_ms"] or 0.0)
@@ -112,9 +118,9 @@ def _delivered(soak: Soak) -> Verdict:
 
 
 def _stored(soak: Soak) -> Verdict:
-    missing = [load.posts - load.stored for load in soak.loads]
+    missing = sum(max(0, load.posts - load.stored) for load in soak.loads)  # what has no answer may be stored as well
     posts = sum(load.posts for load in soak.loads)
-    return Verdict("acknowledged is stored", not any(missing), f"{posts:,} posts, {sum(missing)} missing")
+    return Verdict("acknowledged is stored", not missing, f"{posts:,} posts, {missing} missing")
 
 
 def _objects(soak: Soak) -> Verdict:

@@ -116,7 +116,7 @@ def _kept_its_promises(name: str, seconds: float, seed: int, keep: Path | None) 
 
 def _save(name: str, seed: int, failed: Failure, keep: Path | None) -> None:
     """Save what failed at once, and then again as small as it gets."""
-    traceback.print_exc()
+    tell(str(failed))
     folder = (keep or Path("fuzz-found")) / "failures"
     path = corpus.save(name, failed.data, folder)
     tell(f"{name} failed with --seed {seed}; the input is in {path}, and is being made smaller")

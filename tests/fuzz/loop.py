@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import traceback
 from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import Path
@@ -17,13 +18,15 @@ from tests.fuzz.patience import patience
 from tests.fuzz.target import Target
 
 _TRIES_TO_SHRINK = 100
+_LONGEST_SHOWN = 400
 
 
 class Failed(AssertionError):
-    """An input broke a promise; the cause says how."""
+    """An input broke a promise; the text says how."""
 
-    def __init__(self, target: str, data: bytes) -> None:
-        super().__init__(f"{target}: {data.hex()}")
+    def __init__(self, target: str, data: bytes, why: Exception) -> None:
+        shown = repr(data) if len(data) <= _LONGEST_SHOWN else f"{data[:_LONGEST_SHOWN]!r}..."
+        super().__init__(f"{target}, {len(data)} bytes: {shown}\n{''.join(traceback.format_exception(why))}")
         self.target = target
         self.data = data
 
@@ -92,7 +95,7 @@ class Loop:
                 outcome, seen = self._edges.of(partial(self.target.run, data), allowed_steps(self.target, data))
                 self.target.check(data, outcome)
         except Exception as error:
-            raise Failed(self.target.name, data) from error
+            raise Failed(self.target.name, data, error) from error
         seen.add(outcome)
         return seen - self._known
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fuzz import corpus
-from tests.fuzz.loop import Loop
+from tests.fuzz.loop import Failed, Loop
 from tests.fuzz.talks import play
 from tests.fuzz.targets import TARGETS
 
@@ -21,10 +24,21 @@ class FuzzTests(SynchronousTestCase):
     """No more than a taste; `python -m tests.fuzz` is the meal."""
 
     def fuzz(self, name: str) -> None:
-        """Fuzz one target for a moment. Other than the time it takes, nothing depends on how fast the machine is."""
-        loop = Loop(TARGETS[name], corpus.load(name), SEED)
-        loop.run(SECONDS_EACH)
+        """Fuzz one target for a moment."""
+        with self.saving(name):
+            loop = Loop(TARGETS[name], corpus.load(name), SEED)
+            loop.run(SECONDS_EACH)
         self.assertGreater(loop.progress.inputs, 0)
+
+    @contextmanager
+    def saving(self, name: str) -> Iterator[None]:
+        """Write down what fails, and say how to try it again."""
+        try:
+            yield
+        except (Failed, play.Failed) as failed:
+            path = corpus.save(name, failed.data, Path.cwd() / "fuzz-failures")
+            how = f"SUPERCHAT_FUZZ_SEED={SEED}; replay it with: python -m tests.fuzz {name} --replay {path}"
+            raise self.failureException(f"{how}\n{failed}") from failed
 
     def test_wire(self) -> None:
         """Any bytes from a peer give a message or a documented error, however they are cut (architecture)."""
@@ -56,5 +70,6 @@ class FuzzTests(SynchronousTestCase):
 
     def test_talks(self) -> None:
         """Whatever several clients say, each is answered once and in order, and nothing stays of it (architecture)."""
-        progress = play.run(SECONDS_OF_TALKS, SEED)
+        with self.saving(play.NAME):
+            progress = play.run(SECONDS_OF_TALKS, SEED)
         self.assertGreater(progress.talks, 0)

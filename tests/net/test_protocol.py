@@ -183,15 +183,15 @@ class FloodTests(ProtocolTestCase):
 class DearTests(ProtocolTestCase):
     """A frame that asks for much is worth many of the frame limit (decisions 1.9)."""
 
-    limits = Limits(max_frames_per_second=10, frame_burst=20)
+    limits = Limits(max_frames_per_second=2, frame_burst=4)
 
     def test_rest(self) -> None:
         """What a burst of frames costs is on credit; then the session waits, without an error, and is answered."""
         client = self.connect()
-        page = ListMessages(channel_id=1, limit=200)  # is worth 50 more
+        page = ListMessages(channel_id=1, limit=200)  # is worth 12 more
         client.send(page, page, Ping(timestamp=1))
         self.assertEqual([type(event) for event in client.received()], [MessageList])
-        self.clock.advance(2.9)
+        self.clock.advance(3.9)
         self.assertEqual(client.received(), [])
         self.clock.advance(0.2)
         self.assertEqual([type(event) for event in client.received()], [MessageList])
@@ -204,7 +204,7 @@ class DearTests(ProtocolTestCase):
         for _ in range(5):
             client.send(ListMessages(channel_id=1, limit=50), Ping(timestamp=1))
             self.assertEqual([type(event) for event in client.received()], [MessageList, Pong])
-            self.clock.advance(1.2)
+            self.clock.advance(1.6)
 
     def test_bounded(self) -> None:
         """Nobody waits for so long that the session would seem idle."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
@@ -23,12 +24,11 @@ _TRIES_TO_SHORTEN: Final = 400
 
 
 class Failed(AssertionError):
-    """A talk in which a promise was broken; the cause says how, `data` is the talk."""
+    """A talk in which a promise was broken; the text says how, `data` is the talk."""
 
-    def __init__(self, seed: int | None, data: bytes) -> None:
+    def __init__(self, data: bytes, why: Exception) -> None:
         lines = data.count(b"\n")
-        super().__init__(f"a talk of {lines} lines" + ("" if seed is None else f" (seed {seed})"))
-        self.seed = seed
+        super().__init__(f"a talk of {lines} lines\n{''.join(traceback.format_exception(why))}")
         self.data = data
 
 
@@ -61,7 +61,7 @@ def play_by_chance(seed: int) -> tuple[bytes, set[tuple[str, str]]]:
             stage.finish()
             return written(on, steps), stage.features
     except Exception as error:
-        raise Failed(seed, written(on, steps)) from error
+        raise Failed(written(on, steps), error) from error
 
 
 def replay(data: bytes) -> set[tuple[str, str]]:
@@ -70,7 +70,7 @@ def replay(data: bytes) -> set[tuple[str, str]]:
     try:
         return _play(on, steps)
     except Exception as error:
-        raise Failed(None, data) from error
+        raise Failed(data, error) from error
 
 
 def run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -54,8 +55,8 @@ _FIRST_MS: Final = 1_700_000_000_000
 class Failed(AssertionError):
     """A server broke a promise; `data` is what was said to it, as a talk that can be tried in memory."""
 
-    def __init__(self, seed: int, data: bytes) -> None:
-        super().__init__(f"seed {seed}")
+    def __init__(self, data: bytes, why: Exception) -> None:
+        super().__init__("".join(traceback.format_exception(why)))
         self.data = data
 
 
@@ -74,7 +75,7 @@ def run(
         try:
             talk.play(min(left, _SECONDS_EACH), progress, report)
         except Exception as error:
-            raise Failed(talk.seed, written(Settings(storage="sqlite"), talk.steps)) from error
+            raise Failed(written(Settings(storage="sqlite"), talk.steps), error) from error
         finally:
             case.doCleanups()
         progress.talks += 1

@@ -52,6 +52,9 @@ READ_AHEAD_BYTES: Final = 16_384
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _START_MS: Final = 1_800_000_000_000
 _SETTLE_SECONDS: Final = 1.0
+_LONGEST_PAUSE_SECONDS: Final = 60.0
+"""For so long, somebody who has sent too much may have to wait without hearing anything."""
+_MOST_TURNS: Final = 2_000
 
 
 class Stage:
@@ -185,14 +188,22 @@ class Stage:
         self.late.is_late = self.late.is_full = False
         for client in self.clients.values():
             client.read_on(True)
-        for _ in range(1000):
+        idle_seconds = 0.0
+        for _ in range(_MOST_TURNS):
+            before = self._heard()
             self.late.answer_all()
-            before = sum(transcript.heard for transcript in self.transcripts)
             self._clock.advance(_SETTLE_SECONDS)
             self._hear()
-            if not len(self.late) and before == sum(transcript.heard for transcript in self.transcripts):
+            idle_seconds = idle_seconds + _SETTLE_SECONDS if self._heard() == before else 0.0
+            if idle_seconds >= _LONGEST_PAUSE_SECONDS or (idle_seconds and self._is_answered()):
                 return
         raise AssertionError("it does not come to an end")
+
+    def _heard(self) -> int:
+        return sum(transcript.heard for transcript in self.transcripts)
+
+    def _is_answered(self) -> bool:
+        return not len(self.late) and all(client.transcript.is_answered for client in self.clients.values())
 
     # Looks
 
