@@ -53,6 +53,8 @@ bench: $(TEST_READY)  ## Run the benchmarks, the long ones in their quick form
 	$(BIN)/python -m benchmarks.fanout --quick
 	$(BIN)/python -m benchmarks.posts --quick
 	$(BIN)/python -m benchmarks.storm --quick
+	$(BIN)/python -m benchmarks.sessions --quick
+	$(BIN)/python -m benchmarks.history --quick
 	$(BIN)/python -m benchmarks.scrape --quick
 	$(BIN)/python -m benchmarks.activity --quick
 	$(BIN)/python -m benchmarks.retention --quick

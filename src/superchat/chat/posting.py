@@ -130,6 +130,8 @@ class Posting:
         )
 
     def _posted(self, stored: Message, session: Session, withheld: _Withheld | None, received: float) -> None:
+        session.reply(wire.MessagePosted(success=True, message_id=stored.id, message="Message posted"))
+        self._broadcast(stored, withheld, received)
         self.activity.info(
             "{name} POST_MESSAGE channel={channel} message={message} bytes={bytes}",
             name=shown(stored),
@@ -137,8 +139,6 @@ class Posting:
             message=stored.id,
             bytes=len(stored.content),
         )
-        session.reply(wire.MessagePosted(success=True, message_id=stored.id, message="Message posted"))
-        self._broadcast(stored, withheld, received)
 
     def _refused(self, failure: Failure, session: Session) -> Failure:
         """Say why the storage did not take a message. Asks nobody: what comes later is told later."""
