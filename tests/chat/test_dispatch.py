@@ -200,9 +200,10 @@ class StorageFailureTests(FailureTestCase):
         self.assertEqual(len(self.client.ask(UnsubscribeThread(thread_id=1))), 1)
 
     def test_logged(self) -> None:
-        """Each failure is one line among the errors, found by the guide's `grep "database"`."""
+        """Each failure is one line among the errors, found by the guide's `grep "database"`, but not by its search for
+        those who post most."""
         self.client.send(HELLO)
-        self.assertEqual(self.lines(LogLevel.error), ["database error in POST_MESSAGE: database or disk is full"])
+        self.assertEqual(self.lines(LogLevel.error), ["database error in post message: database or disk is full"])
 
     def test_every_storage_error(self) -> None:
         """Errors of the storage that no rule foresees are ERROR 9001 as well."""
@@ -217,7 +218,7 @@ class BugTests(FailureTestCase):
         """A bug that shows late answers ERROR 9000, is logged with its traceback, and the connection goes on."""
         self.storage.error = ZeroDivisionError("a bug")
         self.assertEqual(self.client.refusal(HELLO), (ErrorCode.INTERNAL_ERROR, "Internal error"))
-        self.assertEqual(self.lines(LogLevel.critical), ["Internal error in POST_MESSAGE"])
+        self.assertEqual(self.lines(LogLevel.critical), ["Internal error in post message"])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assert_goes_on()
 

@@ -245,7 +245,7 @@ def fill_disk(server: FailingServer) -> None:
     server.check_all_well()
     log = server.place.data_directory / "server.log"
     server.wait_for(lambda: "set nickname: newcomer" in log.read_text(), "the log does not go on")
-    server.wait_for(lambda: "database error in POST_MESSAGE" in log.read_text(), "the log lacks the refusal")
+    server.wait_for(lambda: "database error in post message" in log.read_text(), "the log lacks the refusal")
 
 
 def refuse_and_kill(server: FailingServer, error: int, last: int) -> None:

@@ -195,10 +195,10 @@ class Dispatcher:
         if isinstance(error, Refused):
             _refuse(session, self._commands.get(type(message)), message, error)
         elif isinstance(error, StorageError):
-            self._log.error("database error in {type}: {error}", type=message.NAME, error=error)
+            self._log.error("database error in {request}: {error}", request=spoken(message), error=error)
             session.refuse(ErrorCode.DATABASE_ERROR, "Database error")
         else:
-            self._log.failure("Internal error in {type}", Failure(error), type=message.NAME)
+            self._log.failure("Internal error in {request}", Failure(error), request=spoken(message))
             session.refuse(ErrorCode.INTERNAL_ERROR, "Internal error")
 
     def _answer_event(self, session: Session, event: Malformed | Unsupported) -> None:
@@ -236,6 +236,11 @@ class Dispatcher:
             rate=rate,
         )
         return Refused(ErrorCode.MESSAGE_RATE_LIMIT, f"Message rate limit exceeded ({rate} per minute)")
+
+
+def spoken(message: Message) -> str:
+    """How errors in the log name a request: not as lines about what clients do, for which operators search."""
+    return message.NAME.replace("_", " ").lower()
 
 
 def _check(session: Session, command: Command) -> None:

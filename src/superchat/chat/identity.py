@@ -88,7 +88,7 @@ class Identity:
             owner = await find_account(self.storage, nickname)
         except StorageError as error:
             # It has its name; nobody but the owner of an account will miss what cannot be told now.
-            self._log.error("database error in {type}: {error}", type=SetNickname.NAME, error=error)
+            self._log.error("database error in set nickname: {error}", error=error)
             return
         if owner is not None:
             session.reply(_user_info(nickname, owner, online=True))
