@@ -14,8 +14,8 @@ READ_TIMEOUT_SECONDS: Final = 60
 MAX_CONNECTIONS: Final = 32
 GRACE_SECONDS: Final = 0.1
 """Peers are near, and ask as soon as they are connected: those that do not are the first to make room."""
-REST: Final = 49.0
-"""Scrapes are dear and never urgent: however many there are, they get a fiftieth of the reactor's time."""
+REST: Final = 4.0
+"""Scrapes are dear and never urgent: however many there are, they get a fifth of the reactor's time."""
 
 
 class OperatorsSite(QuietSite):
