@@ -21,7 +21,6 @@ from tests.faults.preload import build, environment
 
 DATA: Final = "data"
 """The folder in a server's place that everything is in whose fate matters."""
-_BUSY: Final = "Too many people"
 
 
 @attrs.frozen
@@ -96,12 +95,8 @@ class Recording:
 
     async def stop(self, server: RunningServer, working: Deferred[Any]) -> None:
         """End a chapter in good order."""
-        ledger = self.ledger
-        before = len(ledger.complaints)
         server.terminate()
         await working
-        # Whose password waits to be computed is told so, and is right to be (decisions 1.8).
-        ledger.complaints[before:] = [each for each in ledger.complaints[before:] if _BUSY not in each]
         await deferToThread(server.wait_for_end)
         self.end()
 
