@@ -75,6 +75,7 @@ def running_server(metrics_port: int = 0, limits: str = _UNLIMITED, folder: str 
     with ExitStack() as stack:
         if folder is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
+        folder = str(Path(folder).absolute())  # for the server runs in it
         config = Path(folder, "superchat.toml")
         config.write_text(_CONFIG.format(metrics_port=metrics_port, limits=limits))
         log = Path(folder, "superchat", "server.log")
