@@ -1,18 +1,25 @@
-"""The yardsticks for connections: a bare Twisted protocol on the server's reactor, and a bare accept loop.
+"""The yardsticks for connections: bare Twisted protocols on the server's reactor, and a bare accept loop.
 
-Both greet each connection with as many bytes as the server does; the protocol gives back what it gets.
+All greet each connection with as many bytes as the server does. One protocol gives back what it gets; the other gives
+back the first byte of it, once a thread has committed all of it as a row of a database.
 """
 
 from __future__ import annotations
 
 import argparse
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, Literal
 
+from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.protocol import Factory, Protocol
 
 from benchmarks.server import Server, raise_descriptor_limit
@@ -23,8 +30,9 @@ from superchat.wire import frames
 GREETING = frames.encode(announcement(Config()))
 GREETING_START = GREETING[: frames.HEADER.size]
 """The same whatever the configuration is."""
+COMMIT_ROW = "INSERT INTO message (content) VALUES (?)"
 BACKLOG = 4096
-Kind = Literal["twisted", "loop"]
+Kind = Literal["twisted", "durable", "loop"]
 
 
 class Bare(Protocol):
@@ -37,10 +45,30 @@ class Bare(Protocol):
         self.transport.write(data)  # type: ignore[union-attr]
 
 
+class Durable(Bare):
+    """Has a database behind it."""
+
+    def __init__(self, commits: SimpleQueue[tuple[Any, bytes]]) -> None:
+        self._commits = commits
+
+    def dataReceived(self, data: bytes) -> None:
+        self._commits.put((self.transport, data))
+
+
+def bare_database(path: Path) -> sqlite3.Connection:
+    """A new database for `COMMIT_ROW`, each of which is synced."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("CREATE TABLE message (id INTEGER PRIMARY KEY, content BLOB)")
+    return connection
+
+
 @contextmanager
-def running_bare(kind: Kind) -> Iterator[Server]:
-    """A yardstick in a process of its own."""
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.bare", kind], stdout=subprocess.PIPE)
+def running_bare(kind: Kind, database: Path = Path()) -> Iterator[Server]:
+    """A yardstick in a process of its own; only the durable one has a *database*."""
+    command = [sys.executable, "-m", "benchmarks.bare", kind, str(database)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
     try:
         yield Server(int(process.stdout.readline()), process.pid)
@@ -50,18 +78,32 @@ def running_bare(kind: Kind) -> Iterator[Server]:
         process.stdout.close()
 
 
-def serve_twisted(listening: socket.socket) -> None:
+def serve_twisted(listening: socket.socket, database: Path | None) -> None:
     """Serve with Twisted, for ever."""
     from twisted.internet import epollreactor
 
     epollreactor.install()
     from twisted.internet import reactor
 
-    factory = Factory.forProtocol(Bare)
+    if database is None:
+        factory = Factory.forProtocol(Bare)
+    else:
+        commits: SimpleQueue[tuple[Any, bytes]] = SimpleQueue()
+        Thread(target=commit_rows, args=(commits, database, reactor), daemon=True).start()
+        factory = Factory.forProtocol(partial(Durable, commits))
     factory.noisy = False
     listening.setblocking(False)
     reactor.adoptStreamPort(listening.fileno(), socket.AF_INET, factory)  # type: ignore[attr-defined]
     reactor.run()
+
+
+def commit_rows(commits: SimpleQueue[tuple[Any, bytes]], database: Path, reactor: IReactorFromThreads) -> None:
+    """Commit one after the other, for ever."""
+    connection = bare_database(database)
+    while True:
+        transport, data = commits.get()
+        connection.execute(COMMIT_ROW, (data,))
+        reactor.callFromThread(transport.write, data[:1])
 
 
 def serve_loop(listening: socket.socket) -> None:
@@ -75,13 +117,16 @@ def serve_loop(listening: socket.socket) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=("twisted", "loop"))
+    parser.add_argument("kind", choices=("twisted", "durable", "loop"))
+    parser.add_argument("database", type=Path, help="where the durable one makes its database")
     arguments = parser.parse_args()
     raise_descriptor_limit()
     with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as listening:
         print(listening.getsockname()[1], flush=True)
-        serve = serve_twisted if arguments.kind == "twisted" else serve_loop
-        serve(listening)
+        if arguments.kind == "loop":
+            serve_loop(listening)
+        else:
+            serve_twisted(listening, arguments.database if arguments.kind == "durable" else None)
 
 
 if __name__ == "__main__":

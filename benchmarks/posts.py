@@ -1,7 +1,8 @@
 """Posting through a whole server, over real sockets; every acknowledgement is durable (WAL, synchronous=FULL).
 
-The yardstick, measured in the same run on the same disk, is a bare loop that commits every row with SQLite. The clients
-are one process that does no more than count the answers by their size; the server is another.
+The yardsticks, measured in the same run on the same disk, are a bare loop that commits every row with SQLite, and a
+bare Twisted protocol behind which a thread does that: a post can take no less where a disk must not hold up a reactor.
+The clients are one process that does no more than count the answers by their size; the server is another.
 
     python -m benchmarks.posts [--posters 50] [--in-flight 8] [--seconds 5]
 """
@@ -11,7 +12,6 @@ from __future__ import annotations
 import argparse
 import select
 import socket
-import sqlite3
 import sys
 import tempfile
 import time
@@ -24,6 +24,7 @@ from typing import Final
 
 import attrs
 
+from benchmarks.bare import COMMIT_ROW, GREETING, bare_database, running_bare
 from benchmarks.server import cpu_seconds, raise_descriptor_limit, running_server
 from superchat.wire import frames, messages
 from superchat.wire.connection import Connection
@@ -93,13 +94,27 @@ class Outcome:
 def bare_commits(folder: Path, seconds: float) -> list[float]:
     """The seconds that each commit of one row took, with nothing around it."""
     took = []
-    with closing(sqlite3.connect(folder / "bare.db", isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("CREATE TABLE message (id INTEGER PRIMARY KEY, content BLOB)")
+    with closing(bare_database(folder / "bare.db")) as connection:
         ends = time.monotonic() + seconds
         while (began := time.monotonic()) < ends:
-            connection.execute("INSERT INTO message (content) VALUES (?)", (CONTENT,))
+            connection.execute(COMMIT_ROW, (CONTENT,))
+            took.append(time.monotonic() - began)
+    return took
+
+
+def bare_posts(folder: Path, seconds: float) -> list[float]:
+    """The seconds until a bare protocol answers that a post is committed, one at a time."""
+    took = []
+    with (
+        running_bare("durable", folder / "protocol.db") as server,
+        socket.create_connection(("127.0.0.1", server.port)) as connection,
+    ):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.recv(len(GREETING), socket.MSG_WAITALL)
+        ends = time.monotonic() + seconds
+        while (began := time.monotonic()) < ends:
+            connection.sendall(POST)
+            connection.recv(1)
             took.append(time.monotonic() - began)
     return took
 
@@ -130,8 +145,9 @@ def posting(posters: Sequence[Poster], in_flight: int, seconds: float, pid: int)
 
 
 def measure(folder: Path, number: int, in_flight: int, seconds: float) -> None:
-    """Print the yardstick, one post at a time, and many."""
+    """Print the yardsticks, one post at a time, and many."""
     before = bare_commits(folder, seconds / 2)
+    protocol = bare_posts(folder, seconds / 2)
     with running_server(folder=str(folder)) as server:
         posters = [Poster.connect(server.port, f"poster{n:02}") for n in range(number)]
         time.sleep(SETTLE_SECONDS)  # presence is told a moment later
@@ -142,9 +158,11 @@ def measure(folder: Path, number: int, in_flight: int, seconds: float) -> None:
         for poster in posters:
             poster.socket.close()
     bare = before + bare_commits(folder / "superchat", seconds / 2)
-    bare_rate = len(bare) / sum(bare)
-    print(f"bare commits of one row     {bare_rate:9,.0f}/s   p50 {median(bare) * 1e3:6.2f} ms")
-    print(f"1 poster, 1 in flight       {alone}   ratio of p50 {median(alone.took) / median(bare):5.2f}")
+    bare_rate, bare_p50 = len(bare) / sum(bare), median(bare)
+    print(f"bare commits of one row     {bare_rate:9,.0f}/s   p50 {bare_p50 * 1e3:6.2f} ms")
+    print(f"behind a bare protocol                    p50 {median(protocol) * 1e3:6.2f} ms", end="")
+    print(f"   ratio of p50 {median(protocol) / bare_p50:5.2f}")
+    print(f"1 poster, 1 in flight       {alone}   ratio of p50 {median(alone.took) / bare_p50:5.2f}")
     print(f"{number} posters, {in_flight} in flight    {many}   ratio of rates {many.rate / bare_rate:5.2f}")
 
 
