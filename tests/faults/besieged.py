@@ -17,7 +17,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import superchat
 from tests.e2e.server import RunningServer, end, free_port
-from tests.faults.bad_peers import KINDS, Order
+from tests.faults.bad_kinds import KINDS
+from tests.faults.bad_peers import Order
 from tests.faults.good_peers import Found, Task
 
 LIMITS: Final = """

@@ -21,7 +21,7 @@ from superchat.loadtest.splitting import FrameBuffer, new_message
 from superchat.wire import frames
 from superchat.wire import messages as wire
 from superchat.wire.records import Message
-from tests.faults.bad_peers import CHANNEL
+from tests.faults.bad_kinds import CHANNEL
 
 SUBSCRIBERS: Final = 20
 POSTERS: Final = 5

@@ -20,7 +20,7 @@ from typing import Final
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.faults.bad_peers import KINDS
+from tests.faults.bad_kinds import KINDS
 from tests.faults.besieged import ATTACKS, LIMITS, Attack, Besieged
 from tests.faults.phases import Ratio, percentile, ratio
 

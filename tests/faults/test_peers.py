@@ -7,7 +7,7 @@ from typing import Final
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.faults.bad_peers import KINDS, Stuck
+from tests.faults.bad_kinds import KINDS, Stuck
 from tests.faults.besieged import ATTACKS, LIMITS, Attack, Besieged
 from tests.faults.phases import percentile, ratio
 
