@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.tools.cli_ask import Declined
 from superchat.tools.cli_chat import Chat
+from superchat.tools.cli_chat_commands import CHAT_COMMANDS
 from superchat.wire import messages as wire
 from tests.tools.chat_in_memory import entry, news
 from tests.tools.following import FakeKeyboard, Situation, options
@@ -22,7 +23,7 @@ class ChatTests(SynchronousTestCase):
     def start(self, channel: str = "general", patient: bool = False, limit: int = 20) -> None:
         self.keyboard = FakeKeyboard(patient)
         given = options("chat", channel, nickname="alice", limit=limit)
-        self.chat = Chat(self.here.clock, self.here.listen, given, self.here.output, self.keyboard)
+        self.chat = Chat(self.here.clock, self.here.listen, given, self.here.output, self.keyboard, CHAT_COMMANDS)
         self.running = Deferred.fromCoroutine(self.chat.run())
         self.addCleanup(lambda: self.running.addErrback(lambda _: None).cancel())
 

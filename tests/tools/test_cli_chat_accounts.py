@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from superchat.client import ServerRefused
 from superchat.tools.cli_ask import Declined
 from superchat.tools.cli_chat import Chat
+from superchat.tools.cli_chat_commands import CHAT_COMMANDS
 from superchat.tools.cli_conversations import MOST_OPEN
 from superchat.tools.cli_output import Channel
 from superchat.wire import messages as wire
@@ -33,7 +34,7 @@ class ChatTestCase(SynchronousTestCase):
 
     def start(self, command: str = "chat", *channels: str, **more: Any) -> None:
         given = account_options(command, *channels, key_file=self.key_file, limit=20, **more)
-        self.chat = Chat(self.here.clock, self.here.listen, given, self.here.output, self.keyboard)
+        self.chat = Chat(self.here.clock, self.here.listen, given, self.here.output, self.keyboard, CHAT_COMMANDS)
         self.running = Deferred.fromCoroutine(self.chat.run())
         self.addCleanup(lambda: self.running.addErrback(lambda _: None).cancel())
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.tools.cli_arguments import build
-from superchat.tools.cli_chat_commands import COMMANDS, HELP
+from superchat.tools.cli_chat_commands import CHAT_COMMANDS, HELP
 from superchat.tools.cli_json import JsonOutput
 from tests.tools.test_cli_output import say_everything
 
@@ -36,9 +36,9 @@ class ManualTests(SynchronousTestCase):
 
     def test_chat(self) -> None:
         """Every command of a chat is there and in its own help."""
-        for name in COMMANDS:
+        for name in CHAT_COMMANDS:
             self.assertIn(f"| `/{name}", self.manual)
-        for name in COMMANDS.keys() - {"help"}:
+        for name in CHAT_COMMANDS.keys() - {"help"}:
             self.assertIn(f"/{name}", " ".join(HELP))
 
     def test_json(self) -> None:

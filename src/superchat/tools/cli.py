@@ -24,6 +24,7 @@ from superchat.client.protocol import EventListener
 from superchat.tools.cli_arguments import parse
 from superchat.tools.cli_ask import Declined, Questions
 from superchat.tools.cli_chat import Chat
+from superchat.tools.cli_chat_commands import CHAT_COMMANDS
 from superchat.tools.cli_commands import COMMANDS
 from superchat.tools.cli_human import HumanOutput
 from superchat.tools.cli_incoming import Incoming
@@ -147,7 +148,7 @@ class Program:
 
         if self._options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
             keyboard = PlainKeyboard(self._reactor, sys.stdin.fileno())
-            chat = Chat(self._reactor, self._listen, self._options, self._output, keyboard)
+            chat = Chat(self._reactor, self._listen, self._options, self._output, keyboard, CHAT_COMMANDS)
             try:
                 await chat.run()
             finally:
@@ -157,7 +158,7 @@ class Program:
         self._output = self._output_to(terminal.print, terminal.print, sys.stdout)
         self._give_back = terminal.stop
         try:
-            await Chat(self._reactor, self._listen, self._options, self._output, terminal).run()
+            await Chat(self._reactor, self._listen, self._options, self._output, terminal, CHAT_COMMANDS).run()
         finally:
             terminal.stop()
         return DONE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Final, Protocol
 
 from twisted.internet.defer import Deferred, DeferredLock
@@ -14,7 +14,6 @@ from superchat.client import ServerRefused
 from superchat.client.errors import ClientError
 from superchat.client.key_file import KeyFileError
 from superchat.tools.cli_ask import Declined, Questions
-from superchat.tools.cli_chat_commands import COMMANDS
 from superchat.tools.cli_conversations import Conversations
 from superchat.tools.cli_direct import with_new_text, with_text
 from superchat.tools.cli_excerpts import Excerpts
@@ -28,6 +27,9 @@ from superchat.wire import messages as wire
 from superchat.wire.errors import Unencodable
 from superchat.wire.messages import MessageEntry
 from superchat.wire.records import Message
+
+Command = Callable[["Chat", Questions, str], Awaitable[None]]
+"""What a line does that begins with a slash, given what stands behind its first word."""
 
 FORGOTTEN: Final = "the line may not have been sent"
 
@@ -54,7 +56,13 @@ class Chat:
     _log = Logger()
 
     def __init__(
-        self, clock: IReactorTime, listen: Listen, options: Options, output: Output, keyboard: Keyboard
+        self,
+        clock: IReactorTime,
+        listen: Listen,
+        options: Options,
+        output: Output,
+        keyboard: Keyboard,
+        commands: Mapping[str, Command],
     ) -> None:
         self.options = options
         self.output = output
@@ -64,6 +72,7 @@ class Chat:
         self.numbers = Numbers()
         self.follower = Follower(clock, listen, options, output, self, find=self._find, join=True)
         self.conversations = Conversations(options, output, self.follower)
+        self._commands = commands
         self._excerpts = Excerpts()
         self._one_at_a_time = DeferredLock()
         self._read_until_ms = 0
@@ -198,7 +207,7 @@ class Chat:
             await self.post(questions, text[1:] if text.startswith("//") else text)
             return
         verb, _, rest = text[1:].partition(" ")
-        command = COMMANDS.get(verb)
+        command = self._commands.get(verb)
         if command is None:
             raise Declined(f"there is no command /{verb}; /help lists them")
         await command(self, questions, rest.strip())

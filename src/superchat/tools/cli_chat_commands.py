@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final
 
 from superchat.tools.cli_accounts import account, found
 from superchat.tools.cli_ask import Declined, Questions
 from superchat.tools.cli_changes import change, remove
+from superchat.tools.cli_chat import Chat, Command
 from superchat.tools.cli_identity import log_in
+from superchat.tools.cli_numbers import Noted
 from superchat.tools.cli_private import refuse
 from superchat.tools.cli_secrets import NoPassword, check
 from superchat.tools.cli_text import safe
 from superchat.tools.cli_unread import counts
 from superchat.wire import messages as wire
-
-if TYPE_CHECKING:
-    from superchat.tools.cli_chat import Chat
-    from superchat.tools.cli_numbers import Noted
 
 HELP: Final = (
     "/reply N TEXT   reply to the message shown as [N], in forums",
@@ -34,8 +32,6 @@ HELP: Final = (
     "/quit           leave; so does Ctrl-D on an empty line",
     "//TEXT          post /TEXT",
 )
-
-Command = Callable[["Chat", Questions, str], Awaitable[None]]
 
 
 async def _reply(chat: Chat, questions: Questions, rest: str) -> None:
@@ -148,7 +144,7 @@ async def _quit(chat: Chat, questions: Questions, rest: str) -> None:
     chat.quit()
 
 
-COMMANDS: Final[Mapping[str, Command]] = {
+CHAT_COMMANDS: Final[Mapping[str, Command]] = {
     "reply": _reply,
     "edit": _edit,
     "delete": _delete,
