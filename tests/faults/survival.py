@@ -169,7 +169,7 @@ class Survival:
     def _backups_of_upgrades(self) -> set[tuple[str, int]]:
         """What a start makes before it changes the schema, by name and inode: two may have the same name."""
         found = self._place.data_directory.glob("*.backup-*")
-        return {(path.name, path.stat().st_ino) for path in found if path.suffix != ".part"}
+        return {(path.name, path.stat().st_ino) for path in found if not path.suffix.startswith(".part")}
 
     def _back_up(self, target: Path) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "superchat.tools.admin", "--config", str(self._place.config)]
