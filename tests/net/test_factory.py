@@ -11,8 +11,10 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.chat.service import SHUTDOWN_REASON
-from superchat.net.factory import SuperChatFactory
+from superchat.net import factory
+from superchat.net.factory import GIVING_WAY_SECONDS, SuperChatFactory
 from superchat.net.listening import PortUnavailable, bind
+from superchat.net.rounds import SLICE_SECONDS
 from superchat.wire.messages import Disconnect, MessagePosted, PostMessage, ServerConfig, SetNickname
 from tests.net.in_memory import InMemoryServer
 from tests.net.test_protocol import GENERAL, SlowStorage
@@ -72,10 +74,26 @@ class FactoryTests(SynchronousTestCase):
         self.clock.advance(5)
         self.assertTrue(stalled.transport.disconnected)
 
+    def test_giving_way(self) -> None:
+        """Those who have much to say let the database have its turns while somebody waits for it, and only then."""
+        rests: list[float] = []
+        self.patch(factory, "sleep", rests.append)
+        client = self.server.connect()
+
+        def say_much() -> None:
+            self.clock.rightNow += SLICE_SECONDS
+
+        for expected in ([], [GIVING_WAY_SECONDS] * 2):
+            for _ in range(3):
+                self.server.factory.rounds.add(say_much)
+            self.clock.advance(0)
+            self.assertEqual(rests, expected)
+            client.send(SetNickname(nickname="alice"), PostMessage(channel_id=GENERAL, content=b"hello"))
+
     def test_nobody(self) -> None:
         """A server without connections stops at once."""
-        factory = SuperChatFactory(self.server.chat, self.clock)
-        self.successResultOf(factory.close_all(5))
+        lonely = SuperChatFactory(self.server.chat, self.clock)
+        self.successResultOf(lonely.close_all(5))
 
 
 class ListeningTests(SynchronousTestCase):

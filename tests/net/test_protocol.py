@@ -388,7 +388,7 @@ class TurnTests(SynchronousTestCase):
     def test_shared(self) -> None:
         """After `TURN_SECONDS` everybody waits for the next turn, and goes on there."""
         clock = CostlyClock()
-        turn = Turn(clock)
+        turn = Turn(clock, self.fail)
         served = 0
         while not turn.is_over(clock.seconds()):
             served += 1

@@ -71,3 +71,10 @@ class RoundsTests(SynchronousTestCase):
         self.turn()
         self.add("c", 1)
         self.assertEqual([self.turn(), self.turn(), self.turn()], ["b", "a", "cb"])
+
+    def test_giving_way(self) -> None:
+        """As long as there is more to do, others get a chance at the end of each turn, and at no other time."""
+        self.rounds = Rounds(self.clock, lambda: self.done.append("."))
+        for name in "abc":
+            self.add(name, 2, 0.6 * SLICE_SECONDS)
+        self.assertEqual([self.turn() for _ in range(4)], ["ab.", "ca.", "bc", ""])

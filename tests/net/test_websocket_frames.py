@@ -147,6 +147,16 @@ class Allowance(SynchronousTestCase):
         self.clock.advance(0.25)
         self.assertEqual(self.drain(allowance), 1)
 
+    def test_dear(self) -> None:
+        """What counts for several is given in advance, and waited for afterwards (decisions 1.9)."""
+        allowance = FrameAllowance(self.clock, 10)
+        self.assertEqual([allowance.take(6) for _ in range(3)], [True, True, False])
+        portions = []
+        for _ in range(10):
+            self.clock.advance(THROTTLE_SECONDS + 1e-9)
+            portions.append(self.drain(allowance))
+        self.assertEqual(portions, [0, 0, *[1] * 8])
+
     def test_unlimited(self) -> None:
         """A rate of 0 is no limit."""
         allowance = FrameAllowance(self.clock, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
@@ -15,10 +16,10 @@ TURN_SECONDS: Final = 0.01
 class Turn:
     """Shared by all connections of a server; Twisted reads every ready socket in one turn, however many there are."""
 
-    def __init__(self, clock: IReactorTime) -> None:
+    def __init__(self, clock: IReactorTime, give_way: Callable[[], None]) -> None:
         self._clock = clock
         self._ends: float | None = None
-        self.rounds = Rounds(clock)
+        self.rounds = Rounds(clock, give_way)
         """Where those go on later who have more to do than fits their share of this turn."""
 
     def is_over(self, now: float) -> bool:

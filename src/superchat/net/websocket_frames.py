@@ -31,9 +31,9 @@ class WebSocketLimits:
     """What one peer may ask of its WebSocket.
 
     `max_message_bytes` covers all fragments of a message; the default holds the protocol's largest frame.
-    `max_frames_per_second` counts WebSocket frames of any kind, pings and empty ones too (0 = unlimited); above
-    it, reading rests and nobody else notices (decisions 1.9). `close_timeout_seconds` is what a close may
-    take, from its first step to the end of the connection, before it is aborted.
+    `max_frames_per_second` counts WebSocket frames of any kind (0 = unlimited), pings and empty ones for
+    `PARTS_OF_A_FRAME`; above it, reading rests and nobody else notices (decisions 1.9). `close_timeout_seconds` is
+    what a close may take, from its first step to the end of the connection, before it is aborted.
     """
 
     max_message_bytes: int = 1_048_580
@@ -130,11 +130,11 @@ class FrameAllowance:
         self._left = frames_per_second or math.inf
         self._filled_at = clock.seconds()
 
-    def take(self) -> bool:
-        """Use up one frame; False if there is none at the moment."""
+    def take(self, frames: int = 1) -> bool:
+        """Use up so many frames, some of them in advance; False if there is none at the moment."""
         if self._left < 1 and not self._fill():
             return False
-        self._left -= 1
+        self._left -= frames
         return True
 
     def _fill(self) -> bool:
@@ -143,6 +143,6 @@ class FrameAllowance:
         earned = min(abs(now - self._filled_at), 1.0) * self._rate
         if earned < max(1.0, self._rate * THROTTLE_SECONDS):
             return False
-        self._left = earned
+        self._left = min(self._left, 0) + earned
         self._filled_at = now
-        return True
+        return self._left >= 1

@@ -28,6 +28,7 @@ from zope.interface import implementer
 
 from superchat.net.rounds import Rounds
 from superchat.net.websocket_frames import (
+    PARTS_OF_A_FRAME,
     THROTTLE_SECONDS,
     FrameAllowance,
     MessageSizeLimit,
@@ -59,6 +60,11 @@ def plain_address(address: IAddress) -> IAddress:
         return address
     mapped = IPv6Host(address.host).ipv4_mapped
     return address if mapped is None else IPv4Address(address.type, str(mapped), address.port)
+
+
+def _weight(event: Event) -> int:
+    """For how many a WebSocket frame counts: for as many as carry a frame of the protocol, if it carries nothing."""
+    return 1 if isinstance(event, BytesMessage) and event.data else PARTS_OF_A_FRAME
 
 
 @implementer(IPushProducer)
@@ -240,7 +246,7 @@ class WebSocketTransport:
             if self._input_ended or self._read_paused:
                 return
             left -= 1
-            if not self._allowance.take():
+            if not self._allowance.take(_weight(event)):
                 self._hold_stream(True)
                 self._reads_later = True
                 self._throttle_call = self._clock.callLater(THROTTLE_SECONDS, self._rounds.add, self._read_on)
