@@ -38,7 +38,7 @@ EVENTS_PER_TURN: Final = 16
 STEP_SECONDS: Final = 0.0005
 """So many frames of one client are handled, or for so long, before the others get their turn."""
 
-_READ_AHEAD_BYTES: Final = 1_024
+_READ_AHEAD_BYTES: Final = 128
 _WRITE_AHEAD_BYTES: Final = 65_536
 _ROUNDING_SECONDS: Final = 1e-6
 
@@ -272,7 +272,7 @@ class SuperChatProtocol(Protocol):
 
     def _wait(self, seconds: float) -> None:
         self._waiting = True
-        self._around.clock.callLater(seconds, self._resume)
+        self._around.clock.callLater(seconds, self._around.turn.rounds.add, self._resume)
 
     def _resume(self, result: object = None) -> None:
         self._waiting = self._answering = False
