@@ -62,7 +62,11 @@ class Flusher:
             while dirty:
                 number = min(_CLOCK_EVERY, len(dirty))
                 for _ in range(number):
-                    self._flush(dirty.popleft())
+                    outbox = dirty.popleft()
+                    try:
+                        outbox.flush()
+                    except Exception:  # noqa: BLE001  # whatever it was, it is the trouble of one client
+                        self._cut(outbox)
                 self.flushed += number
                 now = self._clock.seconds()
                 self._on_progress(self.flushed, now)
@@ -73,13 +77,10 @@ class Flusher:
             if dirty:
                 self._clock.callLater(0, self._run)
 
-    def _flush(self, outbox: Outbox) -> None:
-        try:
-            outbox.flush()
-        except Exception:  # noqa: BLE001  # whatever it was, it is the trouble of one client
-            self._log.failure("a client's connection failed and is cut")
-            with self._log.failuresHandled("a connection that failed could not be cut either"):
-                outbox.abort()
+    def _cut(self, outbox: Outbox) -> None:
+        self._log.failure("a client's connection failed and is cut")
+        with self._log.failuresHandled("a connection that failed could not be cut either"):
+            outbox.abort()
 
 
 @implementer(IPushProducer)
@@ -97,7 +98,6 @@ class Outbox:
 
     __slots__ = (
         "_budget",
-        "_chunks",
         "_closed",
         "_direct",
         "_flusher",
@@ -105,7 +105,9 @@ class Outbox:
         "_idle",
         "_overflowing",
         "_paused",
+        "_send",
         "_transport",
+        "_unsent",
         "drained",
         "overflowed",
         "pending_bytes",
@@ -117,13 +119,15 @@ class Outbox:
         self._transport = transport
         self._flusher = flusher
         self._budget = budget_bytes
-        self._chunks: list[bytes] | None = None
+        # One piece is kept as it is: with one message for many, a list for each would be most of the memory touched.
+        self._unsent: bytes | list[bytes] | None = None
         self._handed = 0
         self._idle = True
         self._paused = False
         self._overflowing = False
         self._closed = False
         self._direct = isinstance(transport, Connection) and not transport.TLS
+        self._send = transport.getHandle().send if self._direct else None
         self.overflowed = overflowed
         self.drained: Callable[[], None] | None = None
         """Called once when everything written so far has left; set it anew for each time."""
@@ -139,10 +143,13 @@ class Outbox:
         if self.pending_bytes > self._budget:
             self._overflow()
             return
-        if self._chunks is None:
-            self._chunks = [frames]
+        unsent = self._unsent
+        if unsent is None:
+            self._unsent = frames
+        elif isinstance(unsent, list):
+            unsent.append(frames)
         else:
-            self._chunks.append(frames)
+            self._unsent = [unsent, frames]
         self.pending_bytes += len(frames)
         if self._idle:
             self._idle = False
@@ -156,22 +163,24 @@ class Outbox:
             self._overflowing = False
             self.overflowed()
             return
-        self._idle = not self._paused
-        if self._idle and self._chunks:
-            self._hand_over(self._chunks)
-        if self._idle and self.drained is not None:
+        if self._paused:
+            return
+        self._idle = True
+        if (unsent := self._unsent) is not None:
+            self._hand_over(_joined(unsent))
+        if self.drained is not None and self._idle:
             drained, self.drained = self.drained, None
             drained()
 
     def discard(self) -> None:
         """Drop what the transport has not been given yet; the frames that it was given stay whole."""
-        self._chunks = None
+        self._unsent = None
         self._handed = self.pending_bytes = 0
 
     def close(self) -> None:
         """Give the transport the rest, and drop later writes; it is up to the caller to close the transport."""
-        if self._chunks:
-            self._transport.writeSequence(self._chunks)
+        if self._unsent is not None:
+            self._transport.write(_joined(self._unsent))
         if self._paused or not self._direct:
             self._transport.unregisterProducer()
         self.stopProducing()
@@ -203,18 +212,17 @@ class Outbox:
         """The connection is gone, or as good as gone."""
         self._closed = True
         self._flusher.waiting.discard(self)
-        self._chunks = None
+        self._unsent = self._send = None
         self.drained = None
         self.overflowed = _ignored
         self.pending_bytes = 0
 
-    def _hand_over(self, chunks: list[bytes]) -> None:
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        self._chunks = None
+    def _hand_over(self, data: bytes) -> None:
+        self._unsent = None
         self.pending_bytes = 0
-        if self._direct:
+        if self._send is not None:
             try:
-                sent = self._transport.getHandle().send(data)
+                sent = self._send(data)
             except OSError:
                 sent = 0  # would block, or broken: the transport finds out which
             if sent == len(data):
@@ -230,6 +238,10 @@ class Outbox:
         if not self._overflowing:
             self._overflowing = True
             self._flusher.add(self)
+
+
+def _joined(frames: bytes | list[bytes]) -> bytes:
+    return b"".join(frames) if isinstance(frames, list) else frames
 
 
 def _ignored() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import Any, Final
 
@@ -84,6 +84,7 @@ class SuperChatProtocol(Protocol):
         "idle_at",
         "session",
         "transport",
+        "write",
     )
 
     def __init__(self, around: Surroundings, address: str) -> None:
@@ -115,11 +116,8 @@ class SuperChatProtocol(Protocol):
         """The first non-zero version byte received, else 0 (decisions 1.2)."""
         return self._incoming.peer_version
 
-    def write(self, frames: bytes) -> None:
-        """Queue whole frames for the end of this reactor turn."""
-        if self._traced:
-            self._trace("→ SEND", headers(frames))
-        self._outbox.write(frames)
+    write: Callable[[bytes], None]
+    """Queues whole frames for the end of this reactor turn. The outbox's own method: a message for many asks each."""
 
     def disconnect(self, reason: str | None, cause: CloseCause) -> None:
         """End the session now, announce *reason*, and close once that is written, or after `LINGER_SECONDS`."""
@@ -157,6 +155,7 @@ class SuperChatProtocol(Protocol):
     def connectionMade(self) -> None:
         around, limits = self._around, self._limits
         self._outbox = Outbox(self.transport, around.flusher, limits.outbox_budget_bytes, self._too_slow)
+        self.write = self._write_traced if self._traced else self._outbox.write
         self.session = around.chat.connect(self._address, self)
         if self.session is not None:
             self._kind: Transport = getattr(self.transport, "kind", "tcp")
@@ -318,6 +317,10 @@ class SuperChatProtocol(Protocol):
         """The byte budget is used up: the backlog goes, the reason stays (decisions 1.7)."""
         self._outbox.discard()
         self.disconnect("Connection too slow", "slow")
+
+    def _write_traced(self, frames: bytes) -> None:
+        self._trace("→ SEND", headers(frames))
+        self._outbox.write(frames)
 
     def _trace(self, direction: str, traced: Iterable[Header | None]) -> None:
         number = self.session.id if self.session is not None else 0
