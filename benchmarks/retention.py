@@ -24,8 +24,10 @@ import attrs
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import LoopingCall, deferLater, react
 
+from superchat.chat.broadcasts import Broadcasts
 from superchat.chat.channels import ChannelDirectory
 from superchat.chat.counters import Counters
+from superchat.chat.fanout import FanOut
 from superchat.chat.registry import ChannelRegistry
 from superchat.chat.retention import Retention
 from superchat.clocks import wall_ms
@@ -181,7 +183,8 @@ async def retain(reactor: Any, storage: SQLiteStorage, channels: list[Channel], 
     """One pass; how many seconds it took."""
     directory = ChannelDirectory()
     directory.add(channels)
-    retention = Retention(storage, directory, ChannelRegistry(Counters()), reactor, wall_ms, interval_minutes=60)
+    registry = ChannelRegistry(Counters(), FanOut(Broadcasts(reactor)))
+    retention = Retention(storage, directory, registry, reactor, wall_ms, interval_minutes=60)
     timed(storage, measures)
     retention.start()
     begin = time.perf_counter()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,6 +17,11 @@ class Queue:
 
     flushed: int = 0
     queued: int = 0
+    before: list[Callable[[], None]] = attrs.field(factory=list)
+
+    def before_turns(self, call: Callable[[], None]) -> None:
+        """Keep what the test calls when it wants to."""
+        self.before.append(call)
 
 
 class BroadcastsTests(SynchronousTestCase):
@@ -28,8 +35,9 @@ class BroadcastsTests(SynchronousTestCase):
 
     def publish(self, received: float = 0.0) -> None:
         """One to two recipients, now."""
+        self.broadcasts.begin("channel", 2, received, self.clock.seconds())
         self.queue.queued += 2
-        self.broadcasts.published("channel", 2, received, self.clock.seconds())
+        self.broadcasts.written()
 
     def flush(self, flushed: int) -> None:
         """So many turns have been flushed by now."""
@@ -64,10 +72,21 @@ class BroadcastsTests(SynchronousTestCase):
         self.flush(5)
         self.assertEqual((self.measured()[0], self.broadcasts.pending), (2, 1))
 
+    def test_not_written(self) -> None:
+        """Before it is written a broadcast is on its way too, and has its time from then on."""
+        self.broadcasts.begin("channel", 2, 0.0, 0.0)
+        self.clock.advance(1)
+        self.flush(0)
+        self.assertEqual((self.broadcasts.pending, self.broadcasts.oldest_age_seconds()), (1, 1.0))
+        self.queue.queued += 2
+        self.broadcasts.written()
+        self.flush(2)
+        self.assertEqual((self.measured(), self.broadcasts.pending), ((1, 1.0, 1.0), 0))
+
     def test_nobody(self) -> None:
         """A broadcast to nobody is complete at once, whatever waits for others."""
         self.publish()
-        self.broadcasts.published("thread", 0, 0.0, 0.0)
+        self.broadcasts.begin("thread", 0, 0.0, 0.0)
         thread = self.broadcasts.kinds["thread"]
         self.assertEqual((thread.duration.snapshot().count, self.broadcasts.pending), (1, 1))
         self.assertEqual(thread.fanout.snapshot().total, 0)
@@ -82,7 +101,11 @@ class BroadcastsTests(SynchronousTestCase):
         self.assertEqual(self.measured(), (1, 0.0, 0.0))
 
     def test_without_a_queue(self) -> None:
-        """Without a queue a broadcast counts as complete when it was published."""
+        """Without a queue a broadcast counts as complete when it was written, and what is before turns is at once."""
         broadcasts = Broadcasts(self.clock)
-        broadcasts.published("channel", 2, 0.0, 0.0)
+        broadcasts.begin("channel", 2, 0.0, 0.0)
+        broadcasts.written()
         self.assertEqual((broadcasts.kinds["channel"].duration.snapshot().count, broadcasts.pending), (1, 0))
+        called: list[str] = []
+        broadcasts.before_turns(lambda: called.append("now"))
+        self.assertEqual(called, ["now"])

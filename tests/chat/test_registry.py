@@ -5,9 +5,12 @@ from __future__ import annotations
 import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from superchat.chat.broadcasts import Broadcasts
 from superchat.chat.counters import CloseCause, Counters
+from superchat.chat.fanout import FanOut
 from superchat.chat.limits import TokenBucket
 from superchat.chat.registry import ChannelRegistry
 from superchat.chat.session import Session
@@ -43,6 +46,11 @@ def new_session(number: int, version: int = 2) -> Session:
     return Session(id=number, key=number, address="192.0.2.1", peer=Mailbox(version), counters=Counters(), posts=bucket)
 
 
+def new_registry(counters: Counters) -> ChannelRegistry:
+    """A registry that writes at once."""
+    return ChannelRegistry(counters, FanOut(Broadcasts(Clock())))
+
+
 def channel_of(root_id: int) -> int:
     """Where a thread is: two of them in one channel, and none in another."""
     return max(root_id, 2)
@@ -52,7 +60,7 @@ class ListenerTests(SynchronousTestCase):
     """The registry beside a naive model of it."""
 
     def setUp(self) -> None:
-        self.registry = ChannelRegistry(Counters())
+        self.registry = new_registry(Counters())
         self.sessions = [new_session(number) for number in range(4)]
         self.joined: dict[Session, int] = {}
         self.channels: set[tuple[Session, int]] = set()
@@ -146,7 +154,7 @@ class PublishTests(SynchronousTestCase):
         """What peers of these versions get."""
         self.counters = Counters()
         recipients = [new_session(number, version) for number, version in enumerate(versions)]
-        self.number = ChannelRegistry(self.counters).publish(recipients, message)
+        self.number = new_registry(self.counters).publish(recipients, message)
         for session in recipients:
             assert isinstance(session.peer, Mailbox)
             self.assertEqual(len(session.peer.received), 1)

@@ -63,6 +63,24 @@ class AnyTransportTests(SynchronousTestCase):
         self.clock.advance(0)
         self.assertEqual(self.transport.writes, [b"onetwothree"])
 
+    def test_before_turns(self) -> None:
+        """What is asked for before the turns comes once, and what it writes has its turn at once, also when nothing
+        else waits; if it fails, the others get theirs."""
+
+        def fail() -> None:
+            raise ValueError("before the turns")
+
+        for call in (lambda: self.outbox.write(b"two"), fail):
+            self.flusher.before_turns(call)
+        self.clock.advance(0)
+        self.assertEqual(self.transport.writes, [b"two"])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.outbox.write(b"three")
+        self.flusher.before_turns(lambda: self.outbox.write(b"four"))
+        self.clock.advance(0)
+        self.assertEqual(self.transport.writes, [b"two", b"threefour"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_next_turn(self) -> None:
         """What is written later leaves with a later turn."""
         self.outbox.write(b"one")

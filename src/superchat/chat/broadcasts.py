@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Literal, Protocol
 
 import attrs
@@ -29,6 +30,9 @@ class WriteQueue(Protocol):
     def queued(self) -> int:
         """How many there have been in all: those that wait are the last ``queued - flushed``."""
 
+    def before_turns(self, call: Callable[[], None]) -> None:
+        """Call soon, before the next turns."""
+
 
 @attrs.define
 class Measures:
@@ -42,14 +46,14 @@ class Measures:
     """Seconds from the receipt of the post, its commit included, until the same moment."""
 
 
-@attrs.frozen
+@attrs.define
 class _Pending:
     """A broadcast that is complete when *mark* turns have been flushed."""
 
-    mark: int
     measures: Measures
     received: float
     started: float
+    mark: int = 0
 
 
 class Broadcasts:
@@ -64,16 +68,18 @@ class Broadcasts:
         self.kinds: dict[Kind, Measures] = {"channel": Measures(), "thread": Measures()}
         self._clock = clock
         self._queue: WriteQueue | None = None
+        self._begun: list[_Pending] = []
         self._pending: deque[_Pending] = deque()
 
     @property
     def pending(self) -> int:
         """How many broadcasts are on their way."""
-        return len(self._pending)
+        return len(self._begun) + len(self._pending)
 
     def oldest_age_seconds(self) -> float:
         """For how long the oldest broadcast has been on its way, 0 without any."""
-        return max(0.0, self._clock.seconds() - self._pending[0].started) if self._pending else 0.0
+        oldest = self._pending or self._begun
+        return max(0.0, self._clock.seconds() - oldest[0].started) if oldest else 0.0
 
     def through(self, queue: WriteQueue) -> None:
         """Name the queue that recipients are written through; its owner calls `settle`.
@@ -82,15 +88,36 @@ class Broadcasts:
         """
         self._queue = queue
 
-    def published(self, kind: Kind, recipients: int, received: float, started: float) -> None:
-        """A broadcast was just written to all its *recipients*; times are seconds of the clock."""
+    def before_turns(self, call: Callable[[], None]) -> None:
+        """Call before the next turns of the write queue, at once without one."""
+        if self._queue is None:
+            call()
+        else:
+            self._queue.before_turns(call)
+
+    def begin(self, kind: Kind, recipients: int, received: float, started: float) -> None:
+        """A broadcast is about to be written to all its *recipients*; times are seconds of the clock."""
         measures = self.kinds[kind]
         measures.fanout.observe(recipients)
-        queue = self._queue
-        if recipients and queue is not None and queue.queued > queue.flushed:
-            self._pending.append(_Pending(queue.queued, measures, received, started))
+        if recipients:
+            self._begun.append(_Pending(measures, received, started))
         else:
             _complete(measures, received, started, self._clock.seconds())
+
+    def written(self) -> None:
+        """All that have begun are with their recipients, or with the write queue."""
+        if not self._begun:
+            return
+        queue = self._queue
+        if queue is not None and queue.queued > queue.flushed:
+            for each in self._begun:
+                each.mark = queue.queued
+            self._pending += self._begun
+        else:
+            now = self._clock.seconds()
+            for each in self._begun:
+                _complete(each.measures, each.received, each.started, now)
+        self._begun.clear()
 
     def settle(self, flushed: int, now: float) -> None:
         """The write queue has flushed so many turns at time *now*."""

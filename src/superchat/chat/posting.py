@@ -172,27 +172,30 @@ class Posting:
         started = self.clock.seconds()
         channel_id, root_id = message.channel_id, message.root_id
         if message.parent_id is None:
-            number = self._publish(self.registry.subscribers(channel_id), message, withheld)
-            self.counters.channel_deliveries.add(channel_id, channel_id, None, number)
             kind: Kind = "channel"
+            recipients = self._recipients(self.registry.subscribers(channel_id), message)
+            self.counters.channel_deliveries.add(channel_id, channel_id, None, len(recipients))
         else:
-            number = self._publish(self.registry.thread_subscribers(root_id), message, withheld)
-            self.counters.thread_deliveries.add(root_id, channel_id, root_id, number)
             kind = "thread"
-        self.broadcasts.published(kind, number, received, started)
+            recipients = self._recipients(self.registry.thread_subscribers(root_id), message)
+            self.counters.thread_deliveries.add(root_id, channel_id, root_id, len(recipients))
         self.counters.broadcasts += 1
-        self.counters.deliveries += number
+        self.counters.deliveries += len(recipients)
+        self.broadcasts.begin(kind, len(recipients), received, started)
+        if recipients:
+            self._publish(recipients, message, withheld)
 
-    def _publish(self, listeners: Collection[Session], message: Message, withheld: _Withheld | None) -> int:
-        """Tell those of *listeners* who may know of *message*; a new one has no replies yet (decisions 7.2)."""
-        recipients = self.visibility.audience(listeners, message, hidden=False)
-        if not recipients:
-            return 0
+    def _recipients(self, listeners: Collection[Session], message: Message) -> Collection[Session]:
+        """Those of *listeners* who may know of *message*; a new one has no replies yet (decisions 7.2)."""
+        return self.visibility.audience(listeners, message, hidden=False)
+
+    def _publish(self, recipients: Collection[Session], message: Message, withheld: _Withheld | None) -> None:
         fields = entry_fields(message)
         if withheld is None:
-            return self.registry.publish(recipients, wire.NewMessage(**fields))
+            self.registry.publish_soon(recipients, wire.NewMessage(**fields))
+            return
         insiders = {each: None for each in recipients if each.moderates or wrote(each, withheld.parent)}
         strangers = [each for each in recipients if each not in insiders]
-        number = self.registry.publish(insiders, wire.NewMessage(**fields))
+        self.registry.publish_soon(insiders, wire.NewMessage(**fields))
         fields["parent_id"] = withheld.stand_in_id
-        return number + self.registry.publish(strangers, wire.NewMessage(**fields))
+        self.registry.publish_soon(strangers, wire.NewMessage(**fields))

@@ -1,4 +1,4 @@
-"""Who listens to which channel and thread, and the fan-out to them."""
+"""Who listens to which channel and thread, and is told of what happens there."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from collections.abc import Collection, Iterator, Set
 
 from superchat.chat.audiences import Audiences
 from superchat.chat.counters import Counters
+from superchat.chat.fanout import FanOut
 from superchat.chat.session import NOTHING, Session
-from superchat.wire.frames import COMPRESS_FROM_BYTES, Encoded
+from superchat.wire.frames import Encoded
 from superchat.wire.records import Message
 
 
 class ChannelRegistry:
     """Joined, subscribed and thread-subscribed sessions, kept in step with the sessions' own sets.
 
-    A closed session is never added, whatever was still under way for it when it left.
+    A closed session is never added, whatever was still under way for it when it left. What was published before a
+    change goes to those who listened then.
     """
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, fanout: FanOut) -> None:
         self._counters = counters
+        self._fanout = fanout
         self._joined = Audiences()
         self.channel_audiences = Audiences()
         """Those subscribed to channels."""
@@ -44,11 +47,13 @@ class ChannelRegistry:
     def subscribe_channel(self, session: Session, channel_id: int) -> None:
         """Deliver the root messages of *channel_id* to *session*."""
         if not session.closed:
+            self._fanout.deliver()
             session.channels = _with(session.channels, channel_id)
             self.channel_audiences.add(channel_id, session)
 
     def unsubscribe_channel(self, session: Session, channel_id: int) -> None:
         """Undo `subscribe_channel`."""
+        self._fanout.deliver()
         session.channels = _without(session.channels, channel_id)
         if self.channel_audiences.discard(channel_id, session):
             self._counters.channel_deliveries.forget(channel_id)
@@ -56,6 +61,7 @@ class ChannelRegistry:
     def subscribe_thread(self, session: Session, root_id: int, channel_id: int) -> None:
         """Deliver the replies under *root_id*, which is in *channel_id*, to *session*."""
         if not session.closed:
+            self._fanout.deliver()
             session.threads = _with(session.threads, root_id)
             self.thread_audiences.add(root_id, session)
             self._channel_of[root_id] = channel_id
@@ -63,6 +69,7 @@ class ChannelRegistry:
 
     def unsubscribe_thread(self, session: Session, root_id: int) -> None:
         """Undo `subscribe_thread`."""
+        self._fanout.deliver()
         session.threads = _without(session.threads, root_id)
         if self.thread_audiences.discard(root_id, session):
             self._counters.thread_deliveries.forget(root_id)
@@ -107,6 +114,7 @@ class ChannelRegistry:
 
     def forget(self, session: Session) -> None:
         """Remove a session that has left from everything."""
+        self._fanout.deliver()
         self.leave(session)
         for channel_id in tuple(session.channels):
             self.unsubscribe_channel(session, channel_id)
@@ -119,11 +127,11 @@ class ChannelRegistry:
 
     def subscribers(self, channel_id: int) -> Collection[Session]:
         """The sessions that get a channel's root messages."""
-        return self.channel_audiences.of(channel_id).keys()
+        return self.channel_audiences.of(channel_id)
 
     def thread_subscribers(self, root_id: int) -> Collection[Session]:
         """The sessions that get a thread's replies."""
-        return self.thread_audiences.of(root_id).keys()
+        return self.thread_audiences.of(root_id)
 
     def audience(self, channel_id: int) -> Iterator[Session]:
         """Everyone who sees a channel: joined or subscribed, each once."""
@@ -136,14 +144,15 @@ class ChannelRegistry:
     def publish(self, recipients: Collection[Session], message: Message) -> int:
         """Send *message* to each of *recipients* and return how many there were; it is encoded once, whatever
         their number (architecture: the life of one POST_MESSAGE)."""
-        encoded = Encoded(message)
-        plain = encoded.plain
-        if len(plain) < COMPRESS_FROM_BYTES:
-            for session in recipients:
-                session.peer.write(plain)
-        else:
-            for session in recipients:
-                session.peer.write(encoded.for_version(session.peer.version))
+        self._fanout.send(recipients, Encoded(message))
+        return self._count(recipients, message)
+
+    def publish_soon(self, recipients: Collection[Session], message: Message) -> int:
+        """The same together with others, at the end of this turn: for what answers nobody, since answers come first."""
+        self._fanout.gather(recipients, Encoded(message))
+        return self._count(recipients, message)
+
+    def _count(self, recipients: Collection[Session], message: Message) -> int:
         self._counters.sent[message.NAME] += len(recipients)
         return len(recipients)
 

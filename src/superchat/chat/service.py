@@ -23,6 +23,7 @@ from superchat.chat.deleting import Deleting
 from superchat.chat.direct import Direct
 from superchat.chat.dispatch import Dispatcher, Event
 from superchat.chat.editing import Editing
+from superchat.chat.fanout import FanOut
 from superchat.chat.identity import Identity
 from superchat.chat.limits import SlidingWindows
 from superchat.chat.moderation import Moderation
@@ -74,7 +75,7 @@ class Chat:
         self.broadcasts = Broadcasts(clock)
         self.bans = Bans(now_ms)
         self.directory = ChannelDirectory()
-        self.registry = ChannelRegistry(self.counters)
+        self.registry = ChannelRegistry(self.counters, FanOut(self.broadcasts))
         self.sessions = Sessions(config.limits, self.counters)
         self.presence = Presence(clock, self.registry, self.sessions.everyone, self.counters)
         self.moderation = Moderation(storage, self.bans, self.sessions, self.registry, now_ms, activity)

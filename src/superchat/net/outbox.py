@@ -37,6 +37,7 @@ class Flusher:
         self._clock = clock
         self._on_progress = on_progress
         self._dirty: deque[Outbox] = deque()
+        self._before: list[Callable[[], None]] = []
         self._scheduled = False
 
     @property
@@ -52,10 +53,23 @@ class Flusher:
         """Flush *outbox* soon."""
         self._dirty.append(outbox)
         if not self._scheduled:
-            self._scheduled = True
-            self._clock.callLater(0, self._run)
+            self._schedule()
+
+    def before_turns(self, call: Callable[[], None]) -> None:
+        """Call soon, before the next outboxes are flushed; what it adds has its turn at once."""
+        self._before.append(call)
+        if not self._scheduled:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        self._scheduled = True
+        self._clock.callLater(0, self._run)
 
     def _run(self) -> None:
+        before, self._before = self._before, []
+        for call in before:
+            with self._log.failuresHandled("what comes before the outboxes failed"):
+                call()
         dirty = self._dirty
         deadline = self._clock.seconds() + SLICE_SECONDS
         try:
@@ -73,9 +87,9 @@ class Flusher:
                 if now >= deadline:
                     break
         finally:
-            self._scheduled = bool(dirty)
-            if dirty:
-                self._clock.callLater(0, self._run)
+            self._scheduled = False
+            if dirty or self._before:
+                self._schedule()
 
     def _cut(self, outbox: Outbox) -> None:
         self._log.failure("a client's connection failed and is cut")
