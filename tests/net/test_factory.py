@@ -15,7 +15,15 @@ from superchat.net import factory
 from superchat.net.factory import GIVING_WAY_SECONDS, SuperChatFactory
 from superchat.net.listening import PortUnavailable, bind
 from superchat.net.rounds import SLICE_SECONDS
-from superchat.wire.messages import Disconnect, MessagePosted, PostMessage, ServerConfig, SetNickname
+from superchat.wire.messages import (
+    Disconnect,
+    MessagePosted,
+    NewMessage,
+    PostMessage,
+    ServerConfig,
+    SetNickname,
+    SubscribeChannel,
+)
 from tests.net.in_memory import InMemoryServer
 from tests.net.test_protocol import GENERAL, SlowStorage
 
@@ -73,6 +81,28 @@ class FactoryTests(SynchronousTestCase):
         self.server.factory.close_all(5)
         self.clock.advance(5)
         self.assertTrue(stalled.transport.disconnected)
+
+    def test_posts_of_one_turn(self) -> None:
+        """Posts that are committed together reach each subscriber in one write, in their order, and their author, who
+        is subscribed too, after the acknowledgements (decisions 4.6)."""
+        author, listener = self.server.connect(), self.server.connect()
+        for client, nickname in ((author, "alice"), (listener, "bob")):
+            client.send(SetNickname(nickname=nickname), SubscribeChannel(channel_id=GENERAL))
+            self.clock.advance(10)
+            client.received()
+        author.received()
+        author.send(*(PostMessage(channel_id=GENERAL, content=content) for content in (b"one", b"two", b"three")))
+        writes: list[bytes] = []
+        self.patch(listener.transport, "write", writes.append)
+        for commit in self.storage.commits:
+            commit.callback(None)
+        self.clock.advance(0)
+        contents = [b"one", b"two", b"three"]
+        (heard,) = writes
+        listener.transport.io.write(heard)
+        self.assertEqual([each.content for each in listener.received() if isinstance(each, NewMessage)], contents)
+        own = author.received()
+        self.assertEqual([type(each) for each in own], [MessagePosted] * 3 + [NewMessage] * 3)
 
     def test_giving_way(self) -> None:
         """Those who have much to say let the database have its turns while somebody waits for it, and only then."""
