@@ -26,6 +26,8 @@ CHANNEL = 2
 POSTERS = 50
 IN_FLIGHT = 8
 LOOP_MESSAGES = 20
+PAUSE_SECONDS = 0.05
+"""Before each single message: subscribers are idle, and nothing of theirs is in the processor's caches."""
 
 
 class Readers:
@@ -157,6 +159,15 @@ def timed(readers: Readers, bytes_each: int, send: object) -> float:
     return readers.finished() - start
 
 
+def idle(readers: Readers, rounds: int, send: object) -> list[float]:
+    """The same for one message, again and again."""
+    seconds = []
+    for _ in range(rounds):
+        time.sleep(PAUSE_SECONDS)
+        seconds.append(timed(readers, FRAME_BYTES, send))
+    return seconds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subscribers", type=int, default=2000)
@@ -171,7 +182,7 @@ def main() -> None:
 
     readers = Readers()
     loop = Loop(readers, number)
-    loop_idle = [timed(readers, FRAME_BYTES, lambda: loop.send(1)) for _ in range(rounds)]
+    loop_idle = idle(readers, rounds, lambda: loop.send(1))
     loop_busy = timed(readers, FRAME_BYTES * LOOP_MESSAGES, lambda: loop.send(LOOP_MESSAGES))
     readers.close()
 
@@ -181,10 +192,7 @@ def main() -> None:
         subscribe = frames.encode(messages.SubscribeChannel(channel_id=CHANNEL))
         config = frames.encode(messages.SubscribeOk(type=2, id=CHANNEL))
         readers.connect(server.port, number, subscribe, 24 + len(config))
-        ours_idle = []
-        for _ in range(rounds):
-            ours_idle.append(timed(readers, FRAME_BYTES, lambda: posters[0].post(1)))
-            time.sleep(0.05)
+        ours_idle = idle(readers, rounds, lambda: posters[0].post(1))
         ours_busy = timed(readers, FRAME_BYTES * many * POSTERS, lambda: post_all(posters, many))
         readers.close()
 
