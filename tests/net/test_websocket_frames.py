@@ -42,6 +42,13 @@ class AsMessages(SynchronousTestCase):
         frames = [protocol_frame(size) for size in SIZES]
         self.assertEqual(read_messages(as_messages(b"".join(frames))), frames)
 
+    def test_for_many(self) -> None:
+        """What goes to many is made once, and anything else anew."""
+        first, second = protocol_frame(9) + protocol_frame(7), protocol_frame(8)
+        self.assertIs(as_messages(first), as_messages(first))
+        self.assertEqual(read_messages(as_messages(second)), [second])
+        self.assertEqual(b"".join(read_messages(as_messages(first))), first)
+
     def test_incomplete(self) -> None:
         """Not a byte is lost or moved if a frame comes in parts, wherever it is cut (wire 2)."""
         stream = protocol_frame(9) + protocol_frame(7) + protocol_frame(200)

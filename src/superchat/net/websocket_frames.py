@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -41,8 +42,11 @@ class WebSocketLimits:
     close_timeout_seconds: float = 5.0
 
 
+@lru_cache(maxsize=1)
 def as_messages(frames: bytes) -> bytes:
     """Return the WebSocket frames that carry `frames`: one binary message per protocol frame (decisions 1.3).
+
+    What goes to many, one after the other, is made for the first of them.
 
     `frames` is any number of whole protocol frames, joined. A part of a frame still goes out complete and in
     order, as a message of its own, because message boundaries carry no meaning for the peer (wire 2).
