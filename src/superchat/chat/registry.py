@@ -145,16 +145,13 @@ class ChannelRegistry:
         """Send *message* to each of *recipients* and return how many there were; it is encoded once, whatever
         their number (architecture: the life of one POST_MESSAGE)."""
         self._fanout.send(recipients, Encoded(message))
-        return self._count(recipients, message)
-
-    def publish_soon(self, recipients: Collection[Session], message: Message) -> int:
-        """The same together with others, at the end of this turn: for what answers nobody, since answers come first."""
-        self._fanout.gather(recipients, Encoded(message))
-        return self._count(recipients, message)
-
-    def _count(self, recipients: Collection[Session], message: Message) -> int:
         self._counters.sent[message.NAME] += len(recipients)
         return len(recipients)
+
+    def publish_soon(self, recipients: Collection[Session], message: Message) -> None:
+        """The same together with others, at the end of this turn: for what answers nobody, since answers come first."""
+        self._fanout.gather(recipients, Encoded(message))
+        self._counters.sent[message.NAME] += len(recipients)
 
 
 def _with(ids: Set[int], new: int) -> set[int]:
