@@ -1,7 +1,8 @@
-"""The yardsticks for connections: bare Twisted protocols on the server's reactor, and a bare accept loop.
+"""The yardsticks for connections: bare Twisted protocols on the server's reactor, and bare loops without one.
 
-All greet each connection with as many bytes as the server does. One protocol gives back what it gets; the other gives
-back the first byte of it, once a thread has committed all of it as a row of a database.
+All greet each connection with as many bytes as the server does. One protocol gives back what it gets, one loop accepts
+and no more. The durable ones give back the first byte, once all of it is committed as a row of a database: by a thread
+behind a protocol, or by a loop that serves a single connection and does nothing else meanwhile.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.protocol import Factory, Protocol
@@ -32,7 +33,7 @@ GREETING_START = GREETING[: frames.HEADER.size]
 """The same whatever the configuration is."""
 COMMIT_ROW = "INSERT INTO message (content) VALUES (?)"
 BACKLOG = 4096
-Kind = Literal["twisted", "durable", "loop"]
+Kind = Literal["twisted", "durable", "loop", "durable-loop"]
 
 
 class Bare(Protocol):
@@ -66,7 +67,7 @@ def bare_database(path: Path) -> sqlite3.Connection:
 
 @contextmanager
 def running_bare(kind: Kind, database: Path = Path()) -> Iterator[Server]:
-    """A yardstick in a process of its own; only the durable one has a *database*."""
+    """A yardstick in a process of its own; only the durable ones have a *database*."""
     command = [sys.executable, "-m", "benchmarks.bare", kind, str(database)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -115,16 +116,29 @@ def serve_loop(listening: socket.socket) -> None:
         accepted.append(connection)
 
 
+def serve_durable_loop(listening: socket.socket, path: Path) -> None:
+    """Greet one connection, and commit what comes of it."""
+    database = bare_database(path)
+    connection, _ = listening.accept()
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.send(GREETING)
+    while data := connection.recv(1 << 16):
+        database.execute(COMMIT_ROW, (data,))
+        connection.send(data[:1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=("twisted", "durable", "loop"))
-    parser.add_argument("database", type=Path, help="where the durable one makes its database")
+    parser.add_argument("kind", choices=get_args(Kind))
+    parser.add_argument("database", type=Path, help="where the durable ones make their database")
     arguments = parser.parse_args()
     raise_descriptor_limit()
     with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as listening:
         print(listening.getsockname()[1], flush=True)
         if arguments.kind == "loop":
             serve_loop(listening)
+        elif arguments.kind == "durable-loop":
+            serve_durable_loop(listening, arguments.database)
         else:
             serve_twisted(listening, arguments.database if arguments.kind == "durable" else None)
 

@@ -1,7 +1,8 @@
 """Posting through a whole server, over real sockets; every acknowledgement is durable (WAL, synchronous=FULL).
 
-The yardsticks, measured in the same run on the same disk, are a bare loop that commits every row with SQLite, and a
-bare Twisted protocol behind which a thread does that: a post can take no less where a disk must not hold up a reactor.
+The yardsticks, measured in the same run on the same disk, are a bare loop that commits every row with SQLite; the same
+loop with a socket, which is the least that a post can take from a client and back; and a bare Twisted protocol behind
+which a thread commits, the least where a disk must not hold up a reactor.
 The clients are one process that does no more than count the answers by their size; the server is another.
 
     python -m benchmarks.posts [--posters 50] [--in-flight 8] [--seconds 5]
@@ -24,7 +25,7 @@ from typing import Final
 
 import attrs
 
-from benchmarks.bare import COMMIT_ROW, GREETING, bare_database, running_bare
+from benchmarks.bare import COMMIT_ROW, GREETING, Kind, bare_database, running_bare
 from benchmarks.server import cpu_seconds, raise_descriptor_limit, running_server
 from superchat.wire import frames, messages
 from superchat.wire.connection import Connection
@@ -34,6 +35,10 @@ CONTENT: Final = b"x" * 140
 POST: Final = frames.encode(messages.PostMessage(channel_id=CHANNEL, content=CONTENT))
 ANSWER_BYTES: Final = len(frames.encode(messages.MessagePosted(success=True, message_id=1, message="Message posted")))
 SETTLE_SECONDS: Final = 0.5
+_ANSWERING: Final[dict[Kind, str]] = {
+    "durable-loop": "the same with a socket",
+    "durable": "behind a bare protocol and a thread",
+}
 
 
 @attrs.define(eq=False)
@@ -102,11 +107,11 @@ def bare_commits(folder: Path, seconds: float) -> list[float]:
     return took
 
 
-def bare_posts(folder: Path, seconds: float) -> list[float]:
-    """The seconds until a bare protocol answers that a post is committed, one at a time."""
+def bare_posts(kind: Kind, folder: Path, seconds: float) -> list[float]:
+    """The seconds until one of the durable yardsticks answers that a post is committed, one at a time."""
     took = []
     with (
-        running_bare("durable", folder / "protocol.db") as server,
+        running_bare(kind, folder / f"{kind}.db") as server,
         socket.create_connection(("127.0.0.1", server.port)) as connection,
     ):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -147,7 +152,7 @@ def posting(posters: Sequence[Poster], in_flight: int, seconds: float, pid: int)
 def measure(folder: Path, number: int, in_flight: int, seconds: float) -> None:
     """Print the yardsticks, one post at a time, and many."""
     before = bare_commits(folder, seconds / 2)
-    protocol = bare_posts(folder, seconds / 2)
+    answered = {kind: bare_posts(kind, folder, seconds / 2) for kind in _ANSWERING}
     with running_server(folder=str(folder)) as server:
         posters = [Poster.connect(server.port, f"poster{n:02}") for n in range(number)]
         time.sleep(SETTLE_SECONDS)  # presence is told a moment later
@@ -160,8 +165,9 @@ def measure(folder: Path, number: int, in_flight: int, seconds: float) -> None:
     bare = before + bare_commits(folder / "superchat", seconds / 2)
     bare_rate, bare_p50 = len(bare) / sum(bare), median(bare)
     print(f"bare commits of one row     {bare_rate:9,.0f}/s   p50 {bare_p50 * 1e3:6.2f} ms")
-    print(f"behind a bare protocol                    p50 {median(protocol) * 1e3:6.2f} ms", end="")
-    print(f"   ratio of p50 {median(protocol) / bare_p50:5.2f}")
+    for kind, seconds_each in answered.items():
+        p50 = median(seconds_each)
+        print(f"{_ANSWERING[kind]:40}  p50 {p50 * 1e3:6.2f} ms   ratio of p50 {p50 / bare_p50:5.2f}")
     print(f"1 poster, 1 in flight       {alone}   ratio of p50 {median(alone.took) / bare_p50:5.2f}")
     print(f"{number} posters, {in_flight} in flight    {many}   ratio of rates {many.rate / bare_rate:5.2f}")
 
