@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
+import attrs
 from twisted.internet.defer import Deferred
 
 from superchat.chat.dispatch import Event
@@ -154,6 +157,24 @@ class SameAnswerTests(PeopleTestCase):
         self.assertEqual([mod.refusal(each) for each in self.requests(secret)], unknown)
 
 
+@attrs.define
+class Writes:
+    """A write queue with a turn, which has not come yet, for each write to some clients."""
+
+    clients: Collection[Client]
+    flushed: int = 0
+    before: list[Callable[[], None]] = attrs.field(factory=list)
+
+    @property
+    def queued(self) -> int:
+        """How much was written to them."""
+        return sum(client.writes for client in self.clients)
+
+    def before_turns(self, call: Callable[[], None]) -> None:
+        """Keep what the test calls when it wants to."""
+        self.before.append(call)
+
+
 class NewsTests(PeopleTestCase):
     """NEW_MESSAGE when somebody is shadowbanned (decisions 7.2)."""
 
@@ -212,6 +233,17 @@ class NewsTests(PeopleTestCase):
         self.assertEqual(self.ids(), [[(after, posted)]] * 4)
         page = self.entries(self.guest, ListMessages(channel_id=GENERAL, limit=0, parent_id=self.root))
         self.assertEqual([(one.message_id, one.parent_id) for one in page], [(posted, self.root), (after, posted)])
+
+    def test_complete_with_the_strangers(self) -> None:
+        """A broadcast that says different things to different people is complete once all of them have theirs."""
+        queue, broadcasts = Writes(self.everybody), self.chat.broadcasts
+        broadcasts.through(queue)
+        self.posted(self.mod, self.hidden)
+        for call in queue.before:
+            call()
+        for written, pending in ((queue.queued - 1, 1), (queue.queued, 0)):
+            broadcasts.settle(written, self.clock.seconds())
+            self.assertEqual(broadcasts.pending, pending)
 
     def posted(self, client: Client, parent_id: int | None) -> int:
         """Post; MESSAGE_POSTED comes first, also to an author nobody else hears of (4.6)."""

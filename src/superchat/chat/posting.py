@@ -181,21 +181,25 @@ class Posting:
             self.counters.thread_deliveries.add(root_id, channel_id, root_id, len(recipients))
         self.counters.broadcasts += 1
         self.counters.deliveries += len(recipients)
-        self.broadcasts.begin(kind, len(recipients), received, started)
+        *parts, last = self._parts(recipients, message, withheld)
+        for part in parts:
+            self.registry.publish(*part)
+        self.broadcasts.begin(kind, len(recipients), received, started)  # it is complete with the last of its parts
         if recipients:
-            self._publish(recipients, message, withheld)
+            self.registry.publish_soon(*last)
 
     def _recipients(self, listeners: Collection[Session], message: Message) -> Collection[Session]:
         """Those of *listeners* who may know of *message*; a new one has no replies yet (decisions 7.2)."""
         return self.visibility.audience(listeners, message, hidden=False)
 
-    def _publish(self, recipients: Collection[Session], message: Message, withheld: _Withheld | None) -> None:
+    def _parts(
+        self, recipients: Collection[Session], message: Message, withheld: _Withheld | None
+    ) -> list[tuple[Collection[Session], wire.NewMessage]]:
+        """What is sent to whom."""
         fields = entry_fields(message)
         if withheld is None:
-            self.registry.publish_soon(recipients, wire.NewMessage(**fields))
-            return
+            return [(recipients, wire.NewMessage(**fields))]
         insiders = {each: None for each in recipients if each.moderates or wrote(each, withheld.parent)}
         strangers = [each for each in recipients if each not in insiders]
-        self.registry.publish_soon(insiders, wire.NewMessage(**fields))
-        fields["parent_id"] = withheld.stand_in_id
-        self.registry.publish_soon(strangers, wire.NewMessage(**fields))
+        for_strangers = fields | {"parent_id": withheld.stand_in_id}
+        return [(insiders, wire.NewMessage(**fields)), (strangers, wire.NewMessage(**for_strangers))]
