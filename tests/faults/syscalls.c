@@ -38,7 +38,8 @@ struct control {
     _Atomic uint64_t error;      /* the errno */
     _Atomic uint64_t is_short;   /* the first of them, if it reads or writes, only does half of it */
     _Atomic uint64_t skips_sync; /* what is synced is not: much faster, and nothing here pulls the plug */
-    _Atomic uint64_t unused[503];
+    _Atomic uint64_t is_whole;   /* a short write was to write what was there already, as far as it did not come */
+    _Atomic uint64_t unused[502];
     struct {
         uint8_t kind, file;
     } trace[TRACED]; /* what the counted calls were */
@@ -193,13 +194,29 @@ ssize_t pread64(int descriptor, void *data, size_t size, off64_t at) {
 
 ssize_t write(int descriptor, const void *data, size_t size) { TRANSFER(write, WRITE, size, descriptor, data, size) }
 
-ssize_t pwrite(int descriptor, const void *data, size_t size, off_t at) {
-    TRANSFER(pwrite, WRITE, size, descriptor, data, size, at)
+static int is_there(int descriptor, const char *data, size_t size, off64_t at) {
+    char found[4096];
+    REAL(pread64);
+    return size <= sizeof found && real(descriptor, found, size, at) == (ssize_t)size && !memcmp(found, data, size);
 }
 
-ssize_t pwrite64(int descriptor, const void *data, size_t size, off64_t at) {
-    TRANSFER(pwrite64, WRITE, size, descriptor, data, size, at)
-}
+/* The same, and whether a log that is written anew from its beginning has the rest from the time before. */
+#define WRITE_AT(name) \
+    REAL(name); \
+    switch (judge(WRITE, file_of(descriptor))) { \
+    case FAIL: \
+        return -1; \
+    case SHORT: { \
+        size_t half = size > 1 ? size / 2 : size; \
+        control->is_whole = is_there(descriptor, (const char *)data + half, size - half, at + (off64_t)half); \
+        size = half; \
+    } /* fall through */ \
+    default: \
+        return real(descriptor, data, size, at); \
+    }
+
+ssize_t pwrite(int descriptor, const void *data, size_t size, off_t at) { WRITE_AT(pwrite) }
+ssize_t pwrite64(int descriptor, const void *data, size_t size, off64_t at) { WRITE_AT(pwrite64) }
 
 #define SYNCING(name) \
     REAL(name); \

@@ -63,7 +63,7 @@ ERRORS: Final = {
 }
 """How calls of each kind fail on Linux; the first is the likeliest."""
 
-_CALLS, _FAILURES, _KINDS, _FILES, _FIRST, _LAST, _ERROR, _IS_SHORT, _SKIPS_SYNC = range(9)
+_CALLS, _FAILURES, _KINDS, _FILES, _FIRST, _LAST, _ERROR, _IS_SHORT, _SKIPS_SYNC, _IS_WHOLE = range(10)
 _TRACE_BYTE: Final = 4096
 _TRACED: Final = 65536
 _VARIABLES: Final = ("FAULTS_FOLDER", "FAULTS_CONTROL")
@@ -113,7 +113,7 @@ class Faults:
         self.rest()
         self._words[_KINDS] = sum(1 << kind for kind in kinds)
         self._words[_FILES] = sum(1 << file for file in files)
-        self._words[_CALLS] = self._words[_FAILURES] = 0
+        self._words[_CALLS] = self._words[_FAILURES] = self._words[_IS_WHOLE] = 0
 
     def fail(
         self,
@@ -158,6 +158,11 @@ class Faults:
     def failures(self) -> int:
         """How many of them failed, or were short."""
         return self._words[_FAILURES]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a short write was to write what was there already, as far as it did not come: so all is there."""
+        return bool(self._words[_IS_WHOLE])
 
     @property
     def trace(self) -> list[Call]:

@@ -65,12 +65,16 @@ class Case:
     error: int
     ending: Ending
 
-    @property
-    def is_undecided(self) -> bool:
+    def is_undecided(self, is_whole: bool) -> bool:
         """Whether what was refused may be there after a crash: the disk has taken all of it but did not say so, and
-        then takes nothing more, not even what is to be written over it."""
+        then takes nothing more, not even what is to be written over it.
+
+        So it is after the frames, and when the last of them *is_whole* although it was torn: the log began anew, and
+        the half that did not come is the same as in the frame that was there before.
+        """
         after_the_frames = self.what == Call(Kind.SYNC, File.WAL) or self.what.file is File.INDEX
-        return after_the_frames and self.shape.lasts and self.ending is not Ending.GO_ON
+        is_torn_whole = is_whole and self.what == Call(Kind.WRITE, File.WAL)
+        return (after_the_frames or is_torn_whole) and self.shape.lasts and self.ending is not Ending.GO_ON
 
     def __str__(self) -> str:
         error = errno.errorcode[self.error]
@@ -112,7 +116,7 @@ class Numbered:
             case = attrs.evolve(case, what=done[0])
         # A backup that took the database's place could not be taken back.
         told.removed |= case.scene == "restored" and shape.lasts
-        return [f"{case}: {each}" for each in self._stage.judge(told, case.is_undecided)]
+        return [f"{case}: {each}" for each in self._stage.judge(told, case.is_undecided(faults.is_whole))]
 
     def every(self, scenes: Sequence[str], errors: Collection[int]) -> list[Case]:
         """All cases there are, or those in which calls fail with *errors* if there are any."""
