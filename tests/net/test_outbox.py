@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
-from twisted.internet.tcp import Connection
-from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from superchat.net.outbox import SLICE_SECONDS, Flusher, Outbox
+from tests.net.small_socket import SmallSocket
 
 BUDGET_BYTES = 100
 
@@ -326,43 +325,17 @@ class TCPTests(SynchronousTestCase):
     """A plain TCP transport is sent to directly, over a real socket with a real, small kernel buffer."""
 
     def setUp(self) -> None:
-        ours, self.peer = socket.socketpair()
-        self.addCleanup(ours.close)
-        self.addCleanup(self.peer.close)
-        ours.setblocking(False)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        self.peer.setblocking(False)
-        self.clock = MemoryReactorClock()
-        protocol = Protocol()
-        self.transport = Connection(ours, protocol, self.clock)
-        self.transport.connected = True
-        protocol.makeConnection(self.transport)
-        self.outbox = Outbox(self.transport, Flusher(self.clock), 1 << 20, self.fail)
-
-    def read(self) -> bytes:
-        """Everything the kernel holds for the peer."""
-        data = b""
-        while True:
-            try:
-                data += self.peer.recv(65536)
-            except BlockingIOError:
-                return data
-
-    def drain(self) -> bytes:
-        """Read, and let the transport write, until nothing is left."""
-        data = self.read()
-        while self.transport in self.clock.getWriters():
-            self.transport.doWrite()
-            self.clock.advance(0)
-            data += self.read()
-        return data
+        self.socket = SmallSocket(Protocol())
+        self.addCleanup(self.socket.close)
+        self.clock = self.socket.clock
+        self.outbox = Outbox(self.socket.transport, Flusher(self.clock), 1 << 20, self.fail)
 
     def test_direct(self) -> None:
         """A small write is with the kernel at the end of the turn, without the reactor's writing."""
         self.outbox.write(b"hello")
         self.clock.advance(0)
-        self.assertEqual(self.clock.getWriters(), [])
-        self.assertEqual(self.read(), b"hello")
+        self.assertFalse(self.socket.is_writing)
+        self.assertEqual(self.socket.read(), b"hello")
 
     def test_order(self) -> None:
         """Nothing overtakes what the kernel did not take at once."""
@@ -372,8 +345,8 @@ class TCPTests(SynchronousTestCase):
             sent += chunk
             self.outbox.write(chunk)
             self.clock.advance(0)
-        self.assertIn(self.transport, self.clock.getWriters())
-        self.assertEqual(self.drain(), sent)
+        self.assertTrue(self.socket.is_writing)
+        self.assertEqual(self.socket.drain(), sent)
         self.assertEqual(self.outbox.pending_bytes, 0)
 
     def test_counts_what_waits(self) -> None:
@@ -389,12 +362,12 @@ class TCPTests(SynchronousTestCase):
         self.clock.advance(0)
         self.outbox.write(b"bye")
         self.outbox.close()
-        data = self.drain()
+        data = self.socket.drain()
         self.assertEqual((len(data), data[-3:]), (500_003, b"bye"))
 
     def test_broken(self) -> None:
         """A connection that breaks is left to the transport to find out."""
-        self.peer.close()
+        self.socket.close_peer()
         self.outbox.write(b"hello")
         self.clock.advance(0)
-        self.assertIn(self.transport, self.clock.getWriters())
+        self.assertTrue(self.socket.is_writing)

@@ -7,14 +7,27 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IConsumer, IPushProducer, ITransport
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
+from wsproto import WSConnection
+from wsproto.connection import ConnectionType
+from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Ping, Pong, Request, TextMessage
 from zope.interface.verify import verifyObject
 
 from superchat.net.websocket_frames import THROTTLE_SECONDS
 from superchat.net.websocket_transport import FRAMES_AT_ONCE, plain_address
-from tests.net.websocket_peer import RecordedProducer, WebSocketPeer, client_frame, protocol_frame
+from tests.net.small_socket import SmallSocket
+from tests.net.websocket_peer import (
+    CLIENT_ADDRESS,
+    RecordedProducer,
+    Recorder,
+    RecorderFactory,
+    WebSocketPeer,
+    client_frame,
+    protocol_frame,
+    site_for,
+)
 
 FRAMES = [protocol_frame(7), protocol_frame(150), protocol_frame(70_000)]
 
@@ -544,6 +557,78 @@ class BackPressure(SynchronousTestCase):
         self.assertEqual(self.peer.unread(), b"")
         self.stream.resumeProducing()
         self.assertEqual(self.peer.events(), [Pong(b"99")])
+
+
+class OverTCP(SynchronousTestCase):
+    """A plain TCP stream is sent to directly, over a real socket with a real, small kernel buffer."""
+
+    def setUp(self) -> None:
+        factory = RecorderFactory()
+        self.server: Recorder = factory.recorder
+        self.server.greeting = protocol_frame(12)
+        self.client = WSConnection(ConnectionType.CLIENT)
+        clock = Clock()
+        self.channel: Any = site_for(factory, clock).buildProtocol(CLIENT_ADDRESS)
+        self.socket = SmallSocket(self.channel)
+        self.addCleanup(self.socket.close)
+        self.channel.dataReceived(self.client.send(Request(host="chat.example", target="/ws")))
+        self.transport = self.server.transport
+
+    def received(self, data: bytes) -> list[Event]:
+        """What the client has seen so far, a message for each of its parts."""
+        self.client.receive_data(data)
+        return [*self.client.events()]
+
+    def greeted(self) -> None:
+        """Let the client read all there is at the beginning."""
+        accepted, greeting = self.received(self.socket.drain())
+        self.assertIsInstance(accepted, AcceptConnection)
+        self.assertEqual(greeting, BytesMessage(protocol_frame(12)))
+
+    def test_handshake_first(self) -> None:
+        """Nothing overtakes the response to the handshake, which the transport still holds when the protocol begins."""
+        self.assertTrue(self.socket.is_writing)
+        self.assertEqual(self.socket.read(), b"")
+        self.greeted()
+
+    def test_direct(self) -> None:
+        """After that a small message is with the kernel at once, without the reactor's writing."""
+        self.greeted()
+        self.transport.write(FRAMES[1])
+        self.assertFalse(self.socket.is_writing)
+        self.assertEqual(self.received(self.socket.read()), [BytesMessage(FRAMES[1])])
+
+    def test_order(self) -> None:
+        """Nothing overtakes or cuts what the kernel did not take at once, whoever says it: producer, pongs, the end."""
+        self.greeted()
+        producer = RecordedProducer()
+        self.transport.registerProducer(producer, True)
+        self.transport.write(FRAMES[2])
+        self.assertEqual((producer.told, self.socket.is_writing), (["pause"], True))
+        self.transport.write(FRAMES[0])
+        self.channel.dataReceived(self.client.send(Ping(b"1")) + self.client.send(Ping(b"2")))
+        producer.react = lambda: self.transport.write(FRAMES[1])
+        *parts, first, last, pong = self.received(self.socket.drain())
+        self.assertEqual(b"".join(part.data for part in parts if isinstance(part, BytesMessage)), FRAMES[2])
+        self.assertEqual([first, last, pong], [BytesMessage(FRAMES[0]), BytesMessage(FRAMES[1]), Pong(b"2")])
+        self.assertEqual((producer.told, self.socket.is_writing), (["pause", "resume"], False))
+
+    def test_close_while_waiting(self) -> None:
+        """A Close frame of the client's is answered behind what waits, and then the connection ends."""
+        self.greeted()
+        self.transport.write(FRAMES[2])
+        self.channel.dataReceived(self.client.send(CloseConnection(1000)))
+        *parts, close = self.received(self.socket.drain())
+        self.assertEqual(b"".join(part.data for part in parts if isinstance(part, BytesMessage)), FRAMES[2])
+        self.assertIsInstance(close, CloseConnection)
+        self.assertTrue(self.socket.transport.disconnecting)
+
+    def test_broken(self) -> None:
+        """A connection that breaks is left to the transport to find out."""
+        self.greeted()
+        self.socket.close_peer()
+        self.transport.write(FRAMES[0])
+        self.assertTrue(self.socket.is_writing)
 
 
 class Addresses(SynchronousTestCase):

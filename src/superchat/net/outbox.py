@@ -140,8 +140,8 @@ class Outbox:
         self._paused = False
         self._overflowing = False
         self._closed = False
-        self._direct = isinstance(transport, Connection) and not transport.TLS
-        self._send = transport.getHandle().send if self._direct else None
+        self._send = direct_send(transport)
+        self._direct = self._send is not None
         self.overflowed = overflowed
         self.drained: Callable[[], None] | None = None
         """Called once when everything written so far has left; set it anew for each time."""
@@ -252,6 +252,15 @@ class Outbox:
         if not self._overflowing:
             self._overflowing = True
             self._flusher.add(self)
+
+
+def direct_send(transport: Any) -> Callable[[bytes], int] | None:
+    """The `send` of a plain TCP transport's socket, which MUST NOT be called while the transport holds something
+    itself; None for others."""
+    if not isinstance(transport, Connection) or transport.TLS:
+        return None
+    send: Callable[[bytes], int] = transport.getHandle().send
+    return send
 
 
 def _joined(frames: bytes | list[bytes]) -> bytes:

@@ -26,6 +26,7 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessa
 from wsproto.frame_protocol import CloseReason
 from zope.interface import implementer
 
+from superchat.net.outbox import direct_send
 from superchat.net.rounds import Rounds
 from superchat.net.websocket_frames import (
     PARTS_OF_A_FRAME,
@@ -69,12 +70,43 @@ def _weight(event: Event) -> int:
 
 @implementer(IPushProducer)
 class _WriteSide:
-    """Stands between the stream below and the producer above: both learn when the peer reads slowly."""
+    """Stands between the stream below and the producer above: both learn when the peer reads slowly.
 
-    def __init__(self, websocket: WebSocketTransport) -> None:
+    A plain TCP stream is sent to directly while it holds nothing, like that of an `Outbox`: what the kernel does not
+    take at once goes the usual way, and everybody waits until that is gone. Other streams say when they hold too much.
+    """
+
+    def __init__(self, websocket: WebSocketTransport, stream: StreamTransport) -> None:
         self._websocket = websocket
+        self._stream = stream
+        self._send = direct_send(stream)
         self.paused = False
         self.producer: IPushProducer | None = None
+
+    def start(self) -> None:
+        """Begin; the stream may hold something already."""
+        if self._send is None:
+            self._stream.registerProducer(self, True)
+        else:
+            self._wait()
+
+    def write(self, data: bytes) -> None:
+        """Write whole WebSocket frames."""
+        if self._send is None or self.paused:
+            self._stream.write(data)
+            return
+        try:
+            sent = self._send(data)
+        except OSError:
+            sent = 0  # would block, or broken: the stream finds out which
+        if sent < len(data):
+            self._wait()
+            self._stream.write(data[sent:])
+
+    def _wait(self) -> None:
+        """Be told by the stream when it is empty; it has something, or is given something next."""
+        self._stream.registerProducer(self, False)
+        self.pauseProducing()
 
     def pauseProducing(self) -> None:
         self.paused = True
@@ -82,7 +114,11 @@ class _WriteSide:
             self.producer.pauseProducing()
 
     def resumeProducing(self) -> None:
+        if not self.paused:
+            return  # a stream asks whom it is to pull from at once
         self.paused = False
+        if self._send is not None:
+            self._stream.unregisterProducer()
         if self.producer is not None:
             self.producer.resumeProducing()
         self._websocket.writes_drained()
@@ -128,7 +164,7 @@ class WebSocketTransport:
         self._close_timeout_seconds = limits.close_timeout_seconds
         self._frames = Connection(ConnectionType.SERVER, [MessageSizeLimit(limits.max_message_bytes)])
         self._allowance = FrameAllowance(clock, limits.max_frames_per_second)
-        self._write_side = _WriteSide(self)
+        self._write_side = _WriteSide(self, stream)
         self._owed_pong: Ping | None = None
         self._breach: Failure | None = None
         self._close_sent = False
@@ -142,7 +178,7 @@ class WebSocketTransport:
 
     def start(self) -> None:
         """Connect the protocol. The response to the handshake is written; `stream` has no producer."""
-        self._stream.registerProducer(self._write_side, True)
+        self._write_side.start()
         self._protocol.makeConnection(self)
 
     # What the owner of the stream below calls
@@ -176,7 +212,7 @@ class WebSocketTransport:
     def write(self, data: bytes) -> None:
         """Send whole protocol frames, each as one binary message, all with one write to the stream below."""
         if data and not self._close_sent:
-            self._stream.write(as_messages(data))
+            self._write_side.write(as_messages(data))
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
         """Send the chunks, together whole protocol frames, as `write` does."""
@@ -213,6 +249,8 @@ class WebSocketTransport:
         self._write_side.producer = cast(IPushProducer, producer)
         if self._input_ended:
             self._write_side.stopProducing()
+        elif self._write_side.paused:
+            self._write_side.pauseProducing()
 
     def unregisterProducer(self) -> None:
         """Forget the producer; a Close frame that waited for it goes out."""
@@ -294,7 +332,7 @@ class WebSocketTransport:
         if self._write_side.paused:
             self._owed_pong = ping
         elif not self._close_sent:
-            self._stream.write(self._frames.send(ping.response()))
+            self._write_side.write(self._frames.send(ping.response()))
 
     # Closing
 
@@ -302,7 +340,7 @@ class WebSocketTransport:
         if self._frames.state is ConnectionState.REMOTE_CLOSING:
             self._begin_closing()
             self._close_sent = True
-            self._stream.write(self._frames.send(event.response()))
+            self._write_side.write(self._frames.send(event.response()))
             self._end(broken=False)
         elif self._frames.state is ConnectionState.CLOSED:
             self._end(broken=False)
@@ -331,7 +369,7 @@ class WebSocketTransport:
 
     def _send_close(self, code: int, text: str | None) -> None:
         self._close_sent = True
-        self._stream.write(self._frames.send(CloseConnection(code, text)))
+        self._write_side.write(self._frames.send(CloseConnection(code, text)))
 
     def _end(self, *, broken: bool) -> None:
         """Close the stream once all is written; nothing more is expected of the peer but its own end."""
