@@ -3,7 +3,7 @@
 The yardstick, measured in the same run, is a bare loop that does one `socket.send` per delivery to as many sockets,
 read by the same reader. The server is a process of its own; its acknowledgements are durable.
 
-    python -m benchmarks.fanout [--subscribers 2000] [--messages 40] [--rounds 9]
+    python -m benchmarks.fanout [--subscribers 2000] [--messages 40] [--rounds 9] [--websocket]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection as Pipe
 
-from benchmarks.server import raise_descriptor_limit, running_server
+from benchmarks.server import free_port, raise_descriptor_limit, running_server
 from superchat.wire import frames, messages
 from superchat.wire.connection import Connection
 from superchat.wire.records import Message
@@ -38,9 +38,9 @@ class Readers:
         self._process = multiprocessing.Process(target=_read, args=(theirs,), daemon=True)
         self._process.start()
 
-    def connect(self, port: int, number: int, first: bytes = b"", answer_bytes: int = 0) -> None:
-        """Open *number* connections, send *first* on each and take *answer_bytes*."""
-        self._pipe.send((port, number, first, answer_bytes))
+    def connect(self, port: int, number: int, first: bytes = b"", last: bytes = b"") -> None:
+        """Open *number* connections, send *first* on each and read until *last* has come, if that is anything."""
+        self._pipe.send((port, number, first, last))
         self._pipe.recv()
 
     def expect(self, bytes_each: int) -> None:
@@ -58,14 +58,15 @@ class Readers:
 
 
 def _read(pipe: Pipe) -> None:
-    port, number, first, answer_bytes = pipe.recv()
+    port, number, first, last = pipe.recv()
     poll = select.epoll()
     sockets: dict[int, socket.socket] = {}
     for _ in range(number):
         connection = socket.create_connection(("127.0.0.1", port))
         connection.sendall(first)
-        if answer_bytes:
-            connection.recv(answer_bytes, socket.MSG_WAITALL)
+        answer = b""
+        while not answer.endswith(last):
+            answer += connection.recv(65536)
         sockets[connection.fileno()] = connection
         poll.register(connection, select.EPOLLIN)
     pipe.send(None)
@@ -120,7 +121,7 @@ class Loop:
         listening = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self._frame = b"x" * FRAME_BYTES
         self._sockets: list[socket.socket] = []
-        readers._pipe.send((listening.getsockname()[1], number, b"", 0))
+        readers._pipe.send((listening.getsockname()[1], number, b"", b""))
         for _ in range(number):
             self._sockets.append(listening.accept()[0])
         readers._pipe.recv()
@@ -145,6 +146,18 @@ FRAME_BYTES = len(
 )
 
 
+WEBSOCKET_HEADER_BYTES = 4
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+def masked_message(data: bytes) -> bytes:
+    """A short binary WebSocket message from a client; a mask of zeros changes nothing."""
+    return bytes((0x82, 0x80 | len(data), 0, 0, 0, 0)) + data
+
+
 def post_all(posters: list[Poster], number: int) -> None:
     """Every poster posts *number* messages, all at the same time."""
     with ThreadPoolExecutor(len(posters)) as pool:
@@ -159,12 +172,12 @@ def timed(readers: Readers, bytes_each: int, send: object) -> float:
     return readers.finished() - start
 
 
-def idle(readers: Readers, rounds: int, send: object) -> list[float]:
+def idle(readers: Readers, rounds: int, bytes_each: int, send: object) -> list[float]:
     """The same for one message, again and again."""
     seconds = []
     for _ in range(rounds):
         time.sleep(PAUSE_SECONDS)
-        seconds.append(timed(readers, FRAME_BYTES, send))
+        seconds.append(timed(readers, bytes_each, send))
     return seconds
 
 
@@ -173,6 +186,7 @@ def main() -> None:
     parser.add_argument("--subscribers", type=int, default=2000)
     parser.add_argument("--messages", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--websocket", action="store_true", help="let the subscribers come as web clients do")
     parser.add_argument("--quick", action="store_true", help="200 subscribers, few messages")
     arguments = parser.parse_args()
     raise_descriptor_limit()
@@ -182,18 +196,23 @@ def main() -> None:
 
     readers = Readers()
     loop = Loop(readers, number)
-    loop_idle = idle(readers, rounds, lambda: loop.send(1))
+    loop_idle = idle(readers, rounds, FRAME_BYTES, lambda: loop.send(1))
     loop_busy = timed(readers, FRAME_BYTES * LOOP_MESSAGES, lambda: loop.send(LOOP_MESSAGES))
     readers.close()
 
-    with running_server() as server:
+    http_port = free_port()
+    with running_server(http_port=http_port) as server:
         posters = [Poster(server.port, f"poster{n:02}") for n in range(POSTERS)]
         readers = Readers()
         subscribe = frames.encode(messages.SubscribeChannel(channel_id=CHANNEL))
-        config = frames.encode(messages.SubscribeOk(type=2, id=CHANNEL))
-        readers.connect(server.port, number, subscribe, 24 + len(config))
-        ours_idle = idle(readers, rounds, lambda: posters[0].post(1))
-        ours_busy = timed(readers, FRAME_BYTES * many * POSTERS, lambda: post_all(posters, many))
+        subscribed = frames.encode(messages.SubscribeOk(type=2, id=CHANNEL))
+        if arguments.websocket:
+            readers.connect(http_port, number, HANDSHAKE + masked_message(subscribe), subscribed)
+        else:
+            readers.connect(server.port, number, subscribe, subscribed)
+        bytes_each = FRAME_BYTES + WEBSOCKET_HEADER_BYTES * arguments.websocket
+        ours_idle = idle(readers, rounds, bytes_each, lambda: posters[0].post(1))
+        ours_busy = timed(readers, bytes_each * many * POSTERS, lambda: post_all(posters, many))
         readers.close()
 
     loop_rate = number * LOOP_MESSAGES / loop_busy

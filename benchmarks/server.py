@@ -17,7 +17,7 @@ from typing import NamedTuple
 _CONFIG = """
 [server]
 tcp_port = 0
-http_port = 0
+http_port = {http_port}
 interface = "127.0.0.1"
 [monitoring]
 metrics_port = {metrics_port}
@@ -70,14 +70,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_server(metrics_port: int = 0, limits: str = _UNLIMITED, folder: str | None = None) -> Iterator[Server]:
-    """A server in a process and a folder of its own, without limits if no others are given."""
+def running_server(
+    metrics_port: int = 0, limits: str = _UNLIMITED, folder: str | None = None, http_port: int = 0
+) -> Iterator[Server]:
+    """A server in a process and a folder of its own, without limits if no others are given, and without the services
+    that get no port."""
     with ExitStack() as stack:
         if folder is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
         folder = str(Path(folder).absolute())  # for the server runs in it
         config = Path(folder, "superchat.toml")
-        config.write_text(_CONFIG.format(metrics_port=metrics_port, limits=limits))
+        config.write_text(_CONFIG.format(metrics_port=metrics_port, http_port=http_port, limits=limits))
         log = Path(folder, "superchat", "server.log")
         log.unlink(missing_ok=True)  # of the server that ran there before
         process = subprocess.Popen(
