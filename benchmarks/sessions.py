@@ -22,6 +22,7 @@ import attrs
 from benchmarks.bare import GREETING_START, running_bare
 from benchmarks.crowd import Crowd
 from benchmarks.server import Server, cpu_seconds, free_port, raise_descriptor_limit, resident_bytes, running_server
+from superchat.ops.trimming import EVERY_SECONDS
 from superchat.wire import frames, messages
 
 TARGET_BYTES = 4096
@@ -30,6 +31,7 @@ CHANNEL = 2
 AT_ONCE = 500
 PING_EVERY_SECONDS = 30.0
 SCRAPE_EVERY_SECONDS = 15.0
+TRIMMED_SECONDS = EVERY_SECONDS + 1
 LIMITS = "session_timeout_seconds = 3600"  # for on a slow machine the last ones come minutes after the first
 PING = frames.encode(messages.Ping(timestamp=1))
 
@@ -81,6 +83,12 @@ def idle(crowd: Crowd, server: Server, seconds: float, every_seconds: float, scr
     return (cpu_seconds(server.pid) - before) / seconds
 
 
+def settled_bytes(server: Server) -> int:
+    """The memory of a server once it has given back what only arriving took."""
+    time.sleep(TRIMMED_SECONDS)
+    return resident_bytes(server.pid)
+
+
 def measured(
     server: Server,
     arrive: Callable[[Crowd, int], object],
@@ -92,10 +100,10 @@ def measured(
     crowd = Crowd(server.port)
     arrive(crowd, AT_ONCE)
     scrape()
-    before = resident_bytes(server.pid)
+    before = settled_bytes(server)
     while len(crowd) < AT_ONCE + sessions:
         arrive(crowd, min(AT_ONCE, AT_ONCE + sessions - len(crowd)))
-    bytes_each = (resident_bytes(server.pid) - before) / sessions
+    bytes_each = (settled_bytes(server) - before) / sessions
     # The fewer there are, the more often they PING, so that there is something to measure.
     share = idle(crowd, server, seconds, PING_EVERY_SECONDS * min(1.0, len(crowd) / 10_000), scrape)
     crowd.close()

@@ -25,6 +25,7 @@ from superchat.ops.logs import LogFiles
 from superchat.ops.monitor import Monitor
 from superchat.ops.notify import Silence
 from superchat.ops.reload import Reload
+from superchat.ops.trimming import Trimming
 from superchat.storage.errors import StorageError
 from superchat.storage.interface import IStorage
 from superchat.storage.lock import DatabaseLock
@@ -106,6 +107,7 @@ class Server(Service):
         self._accept_failures = AcceptFailures(
             factory.chat.counters, reactor, lambda: [*self._ports, *self._operator_ports, *control.ports]
         )
+        self._trimming = Trimming(reactor)
         self._failure: str | None = None
         self._heeds_signals: Deferred[None] = Deferred()
 
@@ -175,6 +177,7 @@ class Server(Service):
         self._ports.extend(map(self._listen, self.listeners))
         self.monitor.serving()
         self._factory.chat.retention.start()
+        self._trimming.start()
         self._log.info("Server started on port {port}", port=self._ports[0].getHost().port)
         self._notifier.ready(self._status)
 
@@ -198,6 +201,7 @@ class Server(Service):
             self.lock.release()
         self._log.info("Server stopped")
         self._accept_failures.stop()
+        self._trimming.stop()
         self.monitor.stop()
         self._notifier.stopped()
         self._logs.stop()
