@@ -5,14 +5,16 @@ loop with a socket, which is the least that a post can take from a client and ba
 which a thread commits, the least where a disk must not hold up a reactor.
 The clients are one process that does no more than count the answers by their size; the server is another.
 
-    python -m benchmarks.posts [--posters 50] [--in-flight 8] [--seconds 5]
+    python -m benchmarks.posts [--posters 50] [--in-flight 8] [--seconds 5] [--sync-longer 0.001]
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import select
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +26,7 @@ from statistics import median, quantiles
 from typing import Final
 
 import attrs
+from tests.faults.preload import build, environment
 
 from benchmarks.bare import COMMIT_ROW, GREETING, Kind, bare_database, running_bare
 from benchmarks.server import cpu_seconds, raise_descriptor_limit, running_server
@@ -172,16 +175,26 @@ def measure(folder: Path, number: int, in_flight: int, seconds: float) -> None:
     print(f"{number} posters, {in_flight} in flight    {many}   ratio of rates {many.rate / bare_rate:5.2f}")
 
 
+def on_slow_disk(seconds: float, folder: Path, arguments: Sequence[str]) -> int:
+    """Measure in another process, with whose children all syncs take so much longer; its exit code."""
+    slow = environment(build("slow_sync", folder, Path(__file__).parent), SLOW_SYNC_US=str(round(seconds * 1e6)))
+    command = [sys.executable, "-m", "benchmarks.posts", *arguments, "--sync-longer", "0"]
+    return subprocess.run(command, env={**os.environ, **slow}, check=False).returncode
+
+
 def main(arguments: Sequence[str] = sys.argv[1:]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--posters", type=int, default=50)
     parser.add_argument("--in-flight", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each phase")
     parser.add_argument("--folder", default=".", help="where to put the databases; a real disk (default: here)")
+    parser.add_argument("--sync-longer", type=float, default=0.0, help="seconds more that each sync of a disk takes")
     parser.add_argument("--quick", action="store_true", help="phases of one second")
     options = parser.parse_args(arguments)
     raise_descriptor_limit()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        if options.sync_longer:
+            raise SystemExit(on_slow_disk(options.sync_longer, Path(name), arguments))
         measure(Path(name), options.posters, options.in_flight, 1.0 if options.quick else options.seconds)
 
 

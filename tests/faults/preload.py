@@ -9,15 +9,15 @@ from pathlib import Path
 SOURCES = Path(__file__).parent
 
 
-def build(name: str, directory: Path) -> Path:
-    """Compile `<name>.c` of this folder into a shared library in *directory*, and return its path.
+def build(name: str, directory: Path, sources: Path = SOURCES) -> Path:
+    """Compile `<name>.c` of a folder into a shared library in *directory*, and return its path.
 
     Raises `subprocess.CalledProcessError` with what the compiler says; a warning is an error.
     """
     library = directory.absolute() / f"{name}.so"
     compiler = os.environ.get("CC", "cc")
     options = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthread"]
-    subprocess.run([compiler, *options, "-o", library, SOURCES / f"{name}.c", "-ldl"], check=True, text=True)
+    subprocess.run([compiler, *options, "-o", library, sources / f"{name}.c", "-ldl"], check=True, text=True)
     return library
 
 
