@@ -26,7 +26,6 @@ from statistics import median, quantiles
 from typing import Final
 
 import attrs
-from tests.faults.preload import build, environment
 
 from benchmarks.bare import COMMIT_ROW, GREETING, Kind, bare_database, running_bare
 from benchmarks.server import cpu_seconds, raise_descriptor_limit, running_server
@@ -177,6 +176,9 @@ def measure(folder: Path, number: int, in_flight: int, seconds: float) -> None:
 
 def on_slow_disk(seconds: float, folder: Path, arguments: Sequence[str]) -> int:
     """Measure in another process, with whose children all syncs take so much longer; its exit code."""
+    # Not for all: whoever imports the tests is told of every warning.
+    from tests.faults.preload import build, environment
+
     slow = environment(build("slow_sync", folder, Path(__file__).parent), SLOW_SYNC_US=str(round(seconds * 1e6)))
     command = [sys.executable, "-m", "benchmarks.posts", *arguments, "--sync-longer", "0"]
     return subprocess.run(command, env={**os.environ, **slow}, check=False).returncode
