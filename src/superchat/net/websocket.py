@@ -22,7 +22,8 @@ from superchat.net.http import OneRequestChannel, QuietSite
 from superchat.net.proxies import TrustedProxies
 from superchat.net.rounds import Rounds
 from superchat.net.websocket_frames import WebSocketLimits
-from superchat.net.websocket_transport import StreamTransport, WebSocketTransport, plain_address
+from superchat.net.websocket_stream import StreamTransport
+from superchat.net.websocket_transport import WebSocketTransport, plain_address
 
 _VERSION: Final = b"13"
 _UPGRADE_REQUIRED: Final = 426

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv6Address as IPv6Host
-from typing import ClassVar, Final, Protocol, cast
+from typing import ClassVar, Final, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionLost
@@ -26,7 +26,6 @@ from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessa
 from wsproto.frame_protocol import CloseReason
 from zope.interface import implementer
 
-from superchat.net.outbox import direct_send
 from superchat.net.rounds import Rounds
 from superchat.net.websocket_frames import (
     PARTS_OF_A_FRAME,
@@ -36,23 +35,10 @@ from superchat.net.websocket_frames import (
     WebSocketLimits,
     as_messages,
 )
+from superchat.net.websocket_stream import StreamTransport, WriteSide
 
 FRAMES_AT_ONCE: Final = 4
 """WebSocket frames of one peer read before the others get their turn: each costs 20 µs and more, however empty."""
-
-
-class StreamTransport(Protocol):
-    """What a WebSocket needs of the transport below it: TCP, TLS or one in memory."""
-
-    def write(self, data: bytes) -> None: ...
-    def loseConnection(self) -> None: ...
-    def abortConnection(self) -> None: ...
-    def getPeer(self) -> IAddress: ...
-    def getHost(self) -> IAddress: ...
-    def pauseProducing(self) -> None: ...
-    def resumeProducing(self) -> None: ...
-    def registerProducer(self, producer: IProducer, streaming: bool) -> None: ...
-    def unregisterProducer(self) -> None: ...
 
 
 def plain_address(address: IAddress) -> IAddress:
@@ -66,67 +52,6 @@ def plain_address(address: IAddress) -> IAddress:
 def _weight(event: Event) -> int:
     """For how many a WebSocket frame counts: for as many as carry a frame of the protocol, if it carries nothing."""
     return 1 if isinstance(event, BytesMessage) and event.data else PARTS_OF_A_FRAME
-
-
-@implementer(IPushProducer)
-class _WriteSide:
-    """Stands between the stream below and the producer above: both learn when the peer reads slowly.
-
-    A plain TCP stream is sent to directly while it holds nothing, like that of an `Outbox`: what the kernel does not
-    take at once goes the usual way, and everybody waits until that is gone. Other streams say when they hold too much.
-    """
-
-    def __init__(self, websocket: WebSocketTransport, stream: StreamTransport) -> None:
-        self._websocket = websocket
-        self._stream = stream
-        self._send = direct_send(stream)
-        self.paused = False
-        self.producer: IPushProducer | None = None
-
-    def start(self) -> None:
-        """Begin; the stream may hold something already."""
-        if self._send is None:
-            self._stream.registerProducer(self, True)
-        else:
-            self._wait()
-
-    def write(self, data: bytes) -> None:
-        """Write whole WebSocket frames."""
-        if self._send is None or self.paused:
-            self._stream.write(data)
-            return
-        try:
-            sent = self._send(data)
-        except OSError:
-            sent = 0  # would block, or broken: the stream finds out which
-        if sent < len(data):
-            self._wait()
-            self._stream.write(data[sent:])
-
-    def _wait(self) -> None:
-        """Be told by the stream when it is empty; it has something, or is given something next."""
-        self._stream.registerProducer(self, False)
-        self.pauseProducing()
-
-    def pauseProducing(self) -> None:
-        self.paused = True
-        if self.producer is not None:
-            self.producer.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        if not self.paused:
-            return  # a stream asks whom it is to pull from at once
-        self.paused = False
-        if self._send is not None:
-            self._stream.unregisterProducer()
-        if self.producer is not None:
-            self.producer.resumeProducing()
-        self._websocket.writes_drained()
-
-    def stopProducing(self) -> None:
-        producer, self.producer = self.producer, None
-        if producer is not None:
-            producer.stopProducing()
 
 
 @implementer(ITransport, IPushProducer, IConsumer)
@@ -164,7 +89,7 @@ class WebSocketTransport:
         self._close_timeout_seconds = limits.close_timeout_seconds
         self._frames = Connection(ConnectionType.SERVER, [MessageSizeLimit(limits.max_message_bytes)])
         self._allowance = FrameAllowance(clock, limits.max_frames_per_second)
-        self._write_side = _WriteSide(self, stream)
+        self._write_side = WriteSide(stream, self._writes_drained)
         self._owed_pong: Ping | None = None
         self._breach: Failure | None = None
         self._close_sent = False
@@ -199,13 +124,6 @@ class WebSocketTransport:
                 call.cancel()
         self._write_side.stopProducing()
         self._protocol.connectionLost(self._breach or reason)
-
-    def writes_drained(self) -> None:
-        """The peer has read what was held for it: do what had to wait."""
-        if self._owed_pong is not None:
-            ping, self._owed_pong = self._owed_pong, None
-            self._ping_received(ping)
-        self._close_unless_producing()
 
     # ITransport and IConsumer
 
@@ -333,6 +251,13 @@ class WebSocketTransport:
             self._owed_pong = ping
         elif not self._close_sent:
             self._write_side.write(self._frames.send(ping.response()))
+
+    def _writes_drained(self) -> None:
+        """The peer has read what was held for it: do what had to wait."""
+        if self._owed_pong is not None:
+            ping, self._owed_pong = self._owed_pong, None
+            self._ping_received(ping)
+        self._close_unless_producing()
 
     # Closing
 
