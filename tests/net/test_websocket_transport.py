@@ -599,7 +599,7 @@ class OverTCP(SynchronousTestCase):
         self.assertEqual(self.received(self.socket.read()), [BytesMessage(FRAMES[1])])
 
     def test_order(self) -> None:
-        """Nothing overtakes or cuts what the kernel did not take at once, whoever says it: producer, pongs, the end."""
+        """Nothing overtakes or cuts what the kernel did not take at once: no later message, and no pong."""
         self.greeted()
         producer = RecordedProducer()
         self.transport.registerProducer(producer, True)

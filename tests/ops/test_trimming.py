@@ -38,11 +38,11 @@ class TrimmingTests(SynchronousTestCase):
     def test_now_and_then(self) -> None:
         """It happens every few seconds from the start to the stop."""
         clock, times = Clock(), list[float]()
-        trimming = Trimming(clock, lambda: times.append(clock.seconds()))
-        trimming.stop()
-        trimming.start()
+        memory = Trimming(clock, lambda: times.append(clock.seconds()))
+        memory.stop()
+        memory.start()
         clock.pump([EVERY_SECONDS] * 3)
-        trimming.stop()
+        memory.stop()
         clock.advance(EVERY_SECONDS)
         self.assertEqual(times, [EVERY_SECONDS, 2 * EVERY_SECONDS, 3 * EVERY_SECONDS])
         self.assertEqual(clock.getDelayedCalls(), [])
